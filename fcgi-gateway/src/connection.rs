@@ -1,0 +1,49 @@
+//! What only the HTTP server knows about a request.
+
+use std::net::SocketAddr;
+
+/// Where a request came from, as the socket says, and not the client.
+///
+/// A server puts it into the request's extensions; [`Server`](crate::server::Server) does. The gateway
+/// fills REMOTE_ADDR, REMOTE_PORT, SERVER_ADDR, SERVER_PORT and HTTPS from it. Without it, those that
+/// describe the client are not sent at all, as a made-up address may open doors that are meant for
+/// neighbours only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    remote: SocketAddr,
+    local: SocketAddr,
+    https: bool,
+}
+
+impl Connection {
+    /// A plain connection from `remote` to `local`.
+    #[must_use]
+    pub const fn new(remote: SocketAddr, local: SocketAddr) -> Self {
+        Self { remote, local, https: false }
+    }
+
+    /// Whether it is encrypted. Default: no.
+    #[must_use]
+    pub const fn https(mut self, https: bool) -> Self {
+        self.https = https;
+        self
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub const fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// The address that the client connected to.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether it is encrypted.
+    #[must_use]
+    pub const fn is_https(&self) -> bool {
+        self.https
+    }
+}

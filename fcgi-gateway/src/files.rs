@@ -1,0 +1,256 @@
+//! Files sent as they are: tower-http's `ServeDir` behind an opening that cannot hang.
+//!
+//! `ServeDir` brings content types, ETag, Last-Modified, preconditions and ranges. Added here are
+//! what it leaves out: `If-Range`, unknown range units, and the certainty that only regular files
+//! are opened (a FIFO in the document root blocks a thread for ever in other servers).
+
+use core::future::{Ready, ready};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::fs::{Metadata, OpenOptions};
+use std::io::{self, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::Empty;
+use rustix::fs::OFlags;
+use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
+use tower_http::services::ServeDir;
+use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, ServeFileSystemResponseBody};
+
+use crate::routing::percent_encode;
+
+/// Sends files below one folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    serve: ServeDir<DefaultServeDirFallback, RegularFiles>,
+}
+
+impl Files {
+    pub(crate) fn new(root: &Path) -> Self {
+        let serve = ServeDir::with_backend(root, RegularFiles)
+            .append_index_html_on_directories(false)
+            .ignore_multi_range_requests(true);
+        Self { serve }
+    }
+
+    /// Answers a request for the file at `path` below the root, which routing found to be one.
+    ///
+    /// Methods other than GET and HEAD give 405. An error is the disk's.
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        path: &[u8],
+    ) -> io::Result<Response<ServeFileSystemResponseBody>> {
+        let mut request = new_request(method, path)?;
+        for name in PASSED_ON {
+            if let Some(value) = headers.get(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        if let Some(range) = headers.get(header::RANGE) {
+            if method == Method::GET && is_byte_range(range) && self.may_be_partial(headers, path).await? {
+                request.headers_mut().insert(header::RANGE, range.clone());
+            }
+        }
+        self.serve.clone().try_call(request).await
+    }
+
+    /// `If-Range` (RFC 9110, 13.1.5): a part only makes sense of the file the client already has.
+    async fn may_be_partial(&self, headers: &HeaderMap, path: &[u8]) -> io::Result<bool> {
+        let Some(condition) = headers.get(header::IF_RANGE) else {
+            return Ok(true);
+        };
+        let head = self.serve.clone().try_call(new_request(&Method::HEAD, path)?).await?;
+        let validators = [header::ETAG, header::LAST_MODIFIED];
+        Ok(validators.iter().any(|name| head.headers().get(name) == Some(condition)))
+    }
+}
+
+/// What of the request decides about the answer, besides the range.
+const PASSED_ON: [header::HeaderName; 4] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+];
+
+fn new_request(method: &Method, path: &[u8]) -> io::Result<Request<Empty<Bytes>>> {
+    Request::builder()
+        .method(method)
+        .uri(percent_encode(path))
+        .body(Empty::new())
+        .map_err(io::Error::other)
+}
+
+/// Ranges in other units are ignored, not refused (RFC 9110, 14.2).
+fn is_byte_range(range: &HeaderValue) -> bool {
+    range
+        .as_bytes()
+        .get(..6)
+        .is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="))
+}
+
+/// Opens regular files only.
+#[derive(Clone, Debug)]
+struct RegularFiles;
+
+impl Backend for RegularFiles {
+    type File = RegularFile;
+    type Metadata = Metadata;
+    type OpenFuture = Ready<io::Result<RegularFile>>;
+    type MetadataFuture = Ready<io::Result<Metadata>>;
+
+    fn open(&self, path: PathBuf) -> Self::OpenFuture {
+        ready(RegularFile::open(&path))
+    }
+
+    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
+        ready(path.metadata())
+    }
+}
+
+#[derive(Debug)]
+struct RegularFile {
+    file: tokio::fs::File,
+    metadata: Metadata,
+}
+
+impl RegularFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        // Without O_NONBLOCK, opening a FIFO waits for a writer. Files do not mind the flag.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        Ok(Self { file: file.into(), metadata })
+    }
+}
+
+impl File for RegularFile {
+    type Metadata = Metadata;
+    type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
+
+    fn metadata(&self) -> Self::MetadataFuture<'_> {
+        ready(Ok(self.metadata.clone()))
+    }
+}
+
+impl AsyncRead for RegularFile {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_read(cx, buf)
+    }
+}
+
+impl AsyncSeek for RegularFile {
+    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        Pin::new(&mut self.file).start_seek(position)
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.file).poll_complete(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        files: Files,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a b.css"), "0123456789").unwrap();
+        let files = Files::new(folder.path());
+        Fixture { _folder: folder, files }
+    }
+
+    impl Fixture {
+        async fn send(&self, method: Method, headers: &[(header::HeaderName, &str)]) -> Response<Bytes> {
+            let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            let headers = headers.collect::<HeaderMap>();
+            let (parts, body) = self.files.send(&method, &headers, b"/a b.css").await.unwrap().into_parts();
+            Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+        }
+    }
+
+    #[tokio::test]
+    async fn get_and_head() {
+        let fixture = fixture();
+        let got = fixture.send(Method::GET, &[]).await;
+        assert_eq!(got.status(), StatusCode::OK);
+        assert_eq!(got.headers()[header::CONTENT_TYPE], "text/css");
+        assert_eq!(got.headers()[header::ACCEPT_RANGES], "bytes");
+        assert_eq!(got.body(), "0123456789");
+        let head = fixture.send(Method::HEAD, &[]).await;
+        assert_eq!(head.headers()[header::CONTENT_LENGTH], "10");
+        assert_eq!(head.headers()[header::ETAG], got.headers()[header::ETAG]);
+        assert!(head.body().is_empty());
+        let post = fixture.send(Method::POST, &[]).await;
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(post.headers()[header::ALLOW], "GET,HEAD");
+    }
+
+    #[tokio::test]
+    async fn preconditions() {
+        let fixture = fixture();
+        let got = fixture.send(Method::GET, &[]).await;
+        let text = |name: header::HeaderName| got.headers()[name].to_str().unwrap();
+        let (etag, modified) = (text(header::ETAG), text(header::LAST_MODIFIED));
+        for condition in [(header::IF_NONE_MATCH, etag), (header::IF_MODIFIED_SINCE, modified)] {
+            let name = condition.0.clone();
+            let answer = fixture.send(Method::GET, &[condition]).await;
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{name}");
+        }
+        let changed = fixture.send(Method::GET, &[(header::IF_NONE_MATCH, "\"other\"")]).await;
+        assert_eq!(changed.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn ranges() {
+        let fixture = fixture();
+        let got = fixture.send(Method::GET, &[]).await;
+        let etag = got.headers()[header::ETAG].to_str().unwrap();
+        let range = |value| (header::RANGE, value);
+        for (headers, status, body) in [
+            (vec![range("bytes=2-4")], 206, "234"),
+            (vec![range("bytes=-3")], 206, "789"),
+            (vec![range("bytes=7-")], 206, "789"),
+            (vec![range("bytes=2-4"), (header::IF_RANGE, etag)], 206, "234"),
+            (vec![range("bytes=2-4"), (header::IF_RANGE, "\"old\"")], 200, "0123456789"),
+            (vec![range("bytes=0-1,4-5")], 200, "0123456789"),
+            (vec![range("pages=2-4")], 200, "0123456789"),
+        ] {
+            let answer = fixture.send(Method::GET, &headers).await;
+            assert_eq!((answer.status().as_u16(), &answer.body()[..]), (status, body.as_bytes()), "{headers:?}");
+        }
+        let beyond = fixture.send(Method::GET, &[range("bytes=10-")]).await;
+        assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(beyond.headers()[header::CONTENT_RANGE], "bytes */10");
+    }
+
+    #[tokio::test]
+    async fn a_fifo_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo.txt");
+        let mode = rustix::fs::Mode::from_bits_retain(0o644);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let error = Files::new(folder.path())
+            .send(&Method::GET, &HeaderMap::new(), b"/fifo.txt")
+            .await
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,118 @@
+//! Request bodies of unknown length: kept in memory, then in a temporary file, until their length is known.
+//!
+//! A FastCGI application reads exactly CONTENT_LENGTH bytes, so a chunked body cannot be passed on
+//! as it arrives: PHP would see no body at all, or wait for one that has ended.
+
+use core::pin::pin;
+use std::io::{Seek, SeekFrom, Write};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+use crate::BoxError;
+
+/// A body that has arrived in full.
+#[derive(Debug)]
+pub(crate) enum Spooled {
+    /// In memory.
+    Memory(Bytes),
+    /// In an unnamed temporary file, positioned at its start, with its length.
+    File(tokio::fs::File, u64),
+}
+
+/// Why a body was not taken.
+#[derive(Debug)]
+pub(crate) enum SpoolError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// The client broke off, or what it sent is not a body.
+    Body(BoxError),
+    /// The temporary file failed.
+    File(std::io::Error),
+}
+
+/// Reads `body` to its end. Up to `in_memory` bytes stay in memory; more go to a temporary file;
+/// more than `limit` are refused as soon as they are seen.
+pub(crate) async fn spool<B>(body: B, in_memory: usize, limit: u64) -> Result<Spooled, SpoolError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut memory = BytesMut::new();
+    let mut file = None;
+    let mut length = 0_u64;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| SpoolError::Body(error.into()))?;
+        // Trailers have no place in CGI.
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len() as u64);
+        if length > limit {
+            return Err(SpoolError::TooLarge);
+        }
+        memory.extend_from_slice(&data);
+        if memory.len() > in_memory {
+            file = Some(append(file, memory.split().freeze()).await.map_err(SpoolError::File)?);
+        }
+    }
+    let Some(file) = file else {
+        return Ok(Spooled::Memory(memory.freeze()));
+    };
+    let file = append(Some(file), memory.freeze()).await.map_err(SpoolError::File)?;
+    let file = rewind(file).await.map_err(SpoolError::File)?;
+    Ok(Spooled::File(tokio::fs::File::from_std(file), length))
+}
+
+/// Writes off the async threads: the disk may be slow, and the file large.
+async fn append(file: Option<std::fs::File>, data: Bytes) -> std::io::Result<std::fs::File> {
+    blocking(move || {
+        let mut file = file.map_or_else(tempfile::tempfile, Ok)?;
+        file.write_all(&data)?;
+        Ok(file)
+    })
+    .await
+}
+
+async fn rewind(mut file: std::fs::File) -> std::io::Result<std::fs::File> {
+    blocking(move || file.seek(SeekFrom::Start(0)).map(|_| file)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+    use tokio::io::AsyncReadExt;
+
+    async fn spool_of(length: usize) -> Result<Spooled, SpoolError> {
+        spool(Full::new(Bytes::from(vec![7; length])), 100, 1000).await
+    }
+
+    #[tokio::test]
+    async fn small_bodies_stay_in_memory() {
+        for length in [0, 1, 100] {
+            let spooled = spool_of(length).await.unwrap();
+            assert!(matches!(&spooled, Spooled::Memory(data) if data.len() == length), "{spooled:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn larger_ones_go_to_a_file() {
+        for length in [101, 1000] {
+            let Spooled::File(mut file, found) = spool_of(length).await.unwrap() else {
+                panic!("{length} bytes stayed in memory");
+            };
+            let mut read = Vec::new();
+            file.read_to_end(&mut read).await.unwrap();
+            assert_eq!((found, read), (length as u64, vec![7; length]));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_kept() {
+        assert!(matches!(spool_of(1001).await, Err(SpoolError::TooLarge)));
+    }
+}

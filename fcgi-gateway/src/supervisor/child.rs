@@ -1,0 +1,246 @@
+//! One running PHP: its process group, its log, and the guard that outlives us.
+
+use core::time::Duration;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::config::PoolSize;
+use super::find::{Php, PhpKind};
+use super::user::User;
+
+/// What it takes to start PHP, again and again.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) php: Php,
+    pub(super) folder: PathBuf,
+    pub(super) size: PoolSize,
+    pub(super) user: Option<User>,
+}
+
+impl Plan {
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.join("php.sock")
+    }
+
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.folder.join("php-fpm.conf")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.php.program);
+        match self.php.kind {
+            PhpKind::Fpm => {
+                command.arg("--nodaemonize").arg("--fpm-config").arg(self.config_file());
+                if self.user.is_some_and(|user| user.uid == 0) {
+                    command.arg("--allow-to-run-as-root");
+                }
+            }
+            PhpKind::Cgi => {
+                command.arg("-b").arg(self.socket());
+                command.env("PHP_FCGI_CHILDREN", self.size.most.to_string());
+                // Zero: processes are not replaced after so many requests.
+                command.env("PHP_FCGI_MAX_REQUESTS", "0");
+                if let Some(User { uid, gid }) = self.user.filter(|user| user.uid != 0) {
+                    command.uid(uid).gid(gid);
+                }
+            }
+        }
+        command
+    }
+}
+
+/// A running PHP.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// Also the number of the process group that its workers are in.
+    pid: Pid,
+    log: Arc<Log>,
+    guard: Option<Guard>,
+}
+
+impl Process {
+    pub(super) fn start(plan: &Plan) -> io::Result<Self> {
+        // A socket file that a killed PHP left behind would be in its successor's way.
+        match std::fs::remove_file(plan.socket()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut child = plan
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Its own group: Ctrl-C in a terminal must not end PHP while answers are still under way.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
+        let log = Arc::new(Log::default());
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(Arc::clone(&log).follow(stdout));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(Arc::clone(&log).follow(stderr));
+        }
+        let guard = Guard::start(pid, &plan.folder)
+            .inspect_err(|error| tracing::warn!(%error, "PHP would survive a killed gateway: no guard process"))
+            .ok();
+        Ok(Self { child, pid, log, guard })
+    }
+
+    /// Waits for the end of the main process. May be dropped and called again.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    pub(super) fn last_words(&self) -> String {
+        self.log.last_lines().join("\n")
+    }
+
+    /// Ends it: politely, so that PHP ends its workers itself, then by force.
+    pub(super) async fn stop(mut self) {
+        let _ = kill_process(self.pid, Signal::TERM);
+        if tokio::time::timeout(STOP_TIME, self.child.wait()).await.is_err() {
+            tracing::warn!("PHP did not stop in {STOP_TIME:?} and is killed");
+        }
+        self.finish().await;
+    }
+
+    /// Clears away what a dead main process left: workers that would go on taking requests.
+    pub(super) async fn finish(mut self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let _ = self.child.wait().await;
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss().await;
+        }
+    }
+}
+
+/// How long PHP has to stop by itself.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// A shell that waits for the gateway's end and then ends PHP and removes the folder.
+///
+/// A gateway that is killed outright cannot clean up. The other end of the shell's input is ours
+/// alone, so the system closes it whatever we die of.
+#[derive(Debug)]
+struct Guard {
+    child: Child,
+    input: ChildStdin,
+}
+
+impl Guard {
+    fn start(group: Pid, folder: &Path) -> io::Result<Self> {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", r#"read -r _ || { kill -s TERM -- "-$1"; rm -rf -- "$2"; }"#, "fcgi-guard"])
+            .arg(group.as_raw_nonzero().to_string())
+            .arg::<&OsStr>(folder.as_ref())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let input = child.stdin.take().ok_or_else(|| io::Error::other("no input to the guard"))?;
+        Ok(Self { child, input })
+    }
+
+    /// Sends it away: PHP ended in order.
+    async fn dismiss(mut self) {
+        let _ = self.input.write_all(b"\n").await;
+        let _ = self.child.wait().await;
+    }
+}
+
+/// PHP's own log, passed on to ours. The last lines are kept to explain a failure to start.
+#[derive(Debug, Default)]
+struct Log {
+    last: Mutex<Vec<String>>,
+}
+
+impl Log {
+    async fn follow(self: Arc<Self>, output: impl AsyncRead + Unpin) {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            // A line without end is cut, or it would fill the memory.
+            match (&mut output).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.add(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
+            }
+        }
+    }
+
+    fn add(&self, line: String) {
+        match severity(&line) {
+            Severity::Error => tracing::error!(target: "php", "{line}"),
+            Severity::Warning => tracing::warn!(target: "php", "{line}"),
+            Severity::Notice => tracing::debug!(target: "php", "{line}"),
+            Severity::Worker => tracing::info!(target: "php", "{line}"),
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == KEPT_LINES {
+            last.remove(0);
+        }
+        last.push(line);
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+const LONGEST_LINE: u64 = 16 * 1024;
+const KEPT_LINES: usize = 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Error,
+    Warning,
+    Notice,
+    /// What a script's process printed, without any prefix of PHP-FPM.
+    Worker,
+}
+
+/// PHP-FPM writes `[24-Nov-2026 07:03:50] WARNING: text`.
+fn severity(line: &str) -> Severity {
+    let text = match line.split_once("] ") {
+        Some((time, text)) if time.starts_with('[') => text,
+        _ => return Severity::Worker,
+    };
+    match text.split_once(':').map(|(level, _)| level) {
+        Some("ERROR" | "ALERT") => Severity::Error,
+        Some("WARNING") => Severity::Warning,
+        Some("NOTICE" | "DEBUG") => Severity::Notice,
+        _ => Severity::Worker,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severities() {
+        for (line, expected) in [
+            ("[24-Nov-2026 07:03:50] NOTICE: fpm is running, pid 19519", Severity::Notice),
+            ("[24-Nov-2026 07:03:50] WARNING: [pool site] server reached max_children", Severity::Warning),
+            ("[24-Nov-2026 07:03:50] ERROR: unable to bind", Severity::Error),
+            ("[24-Nov-2026 07:03:50] ALERT: oops", Severity::Error),
+            ("hello", Severity::Worker),
+            ("[] x", Severity::Worker),
+            ("", Severity::Worker),
+        ] {
+            assert_eq!(severity(line), expected, "{line}");
+        }
+    }
+}

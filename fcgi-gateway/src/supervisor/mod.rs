@@ -1,0 +1,265 @@
+//! Runs a PHP of our own: found on the machine, on a private socket, restarted when it dies.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use fcgi_gateway::{Gateway, supervisor::Supervisor};
+//!
+//! let php = Supervisor::start("/srv/site".as_ref()).await?;
+//! let gateway = Gateway::builder("/srv/site").fpm(php.address().clone()).build()?;
+//! // serve with `gateway`, then
+//! php.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! The PHP gets a configuration of its own in a temporary folder that only this user can enter; the
+//! system's PHP-FPM service, its sockets and its pools are neither used nor touched. What PHP
+//! prints goes to the log (target `php`). Should the gateway be killed outright, a small guard
+//! process ends PHP and removes the folder.
+
+mod child;
+mod config;
+mod find;
+mod user;
+
+use core::fmt;
+use core::time::Duration;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fcgi_tokio::Address;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::child::{Plan, Process};
+use self::config::{PoolSize, fpm_config};
+use self::find::{PhpKind, find_php};
+use self::user::user_for;
+
+/// A PHP that is kept running.
+///
+/// Dropping it stops PHP too, but without waiting for its end; [`Supervisor::stop`] waits.
+#[derive(Debug)]
+pub struct Supervisor {
+    address: Address,
+    program: PathBuf,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Why PHP could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Neither php-fpm nor php-cgi is installed, or not where programs are.
+    NotFound,
+    /// The folder for the socket and the configuration could not be made.
+    Folder(io::Error),
+    /// The program could not be executed.
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It ended, or was not ready in time.
+    NotReady {
+        /// The program.
+        program: PathBuf,
+        /// The last lines it printed; often they name the cause.
+        last_words: String,
+    },
+}
+
+impl Supervisor {
+    /// Finds php-fpm or php-cgi, starts it for the site in `root`, and waits until it takes connections.
+    ///
+    /// php-fpm is taken before php-cgi, a name without a version before numbered ones, and the newest
+    /// of those. There are four processes per core, at least 8 and at most 64. When the gateway runs as
+    /// root, PHP gets the rights of the folder's owner, or those of the machine's web user
+    /// (`www-data`) when the owner is root.
+    ///
+    /// Cancellation safe: a start that is given up ends the process.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. [`StartError::NotFound`] says which package to install.
+    pub async fn start(root: &Path) -> Result<Self, StartError> {
+        let php = find_php().ok_or(StartError::NotFound)?;
+        let root = root.canonicalize().map_err(StartError::Folder)?;
+        let folder = private_folder().map_err(StartError::Folder)?;
+        let cores = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
+        let plan = Plan { php, folder: folder.path().to_owned(), size: PoolSize::for_cores(cores), user: user_for(&root) };
+        prepare(&plan).map_err(StartError::Folder)?;
+        let program = plan.php.program.clone();
+        let mut process = Process::start(&plan)
+            .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
+        if !is_ready(&plan, &mut process).await {
+            let last_words = process.last_words();
+            process.stop().await;
+            return Err(StartError::NotReady { program, last_words });
+        }
+        tracing::info!(program = %program.display(), "started PHP");
+        let address = Address::Unix(plan.socket().to_string_lossy().into_owned());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(keep_running(plan, process, folder, stopped));
+        Ok(Self { address, program, stop, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The program that runs.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Stops PHP with all its processes and removes the temporary folder. Takes at most about
+    /// 5 seconds; what has not stopped by then is killed.
+    pub async fn stop(self) {
+        let Self { stop, task, .. } = self;
+        let _ = stop.send(());
+        let _ = task.await;
+    }
+}
+
+/// In the usual place for temporary files, unless its name is too long for a socket's address.
+fn private_folder() -> io::Result<TempDir> {
+    let named = |place: &Path| {
+        let private = fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().prefix("fcgi-php-").permissions(private).tempdir_in(place)
+    };
+    let usual = std::env::temp_dir();
+    named(if usual.as_os_str().len() > LONGEST_PLACE { Path::new("/tmp") } else { &usual })
+}
+
+/// A socket's address holds 104 bytes on macOS and 108 on Linux; 27 of them are `/fcgi-php-xxxxxx/php.sock`.
+const LONGEST_PLACE: usize = 70;
+
+fn prepare(plan: &Plan) -> io::Result<()> {
+    match plan.php.kind {
+        PhpKind::Fpm => fs::write(plan.config_file(), fpm_config(&plan.socket(), plan.size, plan.user)),
+        // php-cgi makes its socket itself, with the rights it runs with.
+        PhpKind::Cgi => plan.user.map_or(Ok(()), |user| chown(&plan.folder, Some(user.uid), Some(user.gid))),
+    }
+}
+
+/// Waits until the socket takes connections; `false` when the process ends first, or takes too long.
+async fn is_ready(plan: &Plan, process: &mut Process) -> bool {
+    let socket = plan.socket();
+    let ready = async {
+        while UnixStream::connect(&socket).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = ready => true,
+        _ = process.wait() => false,
+        () = tokio::time::sleep(START_TIME) => false,
+    }
+}
+
+const START_TIME: Duration = Duration::from_secs(20);
+
+async fn keep_running(plan: Plan, mut process: Process, _folder: TempDir, mut stopped: oneshot::Receiver<()>) {
+    let mut pause = Pause::default();
+    loop {
+        let started = Instant::now();
+        tokio::select! {
+            // A dropped supervisor stops it as well.
+            _ = &mut stopped => return process.stop().await,
+            status = process.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::error!(target: "php", %status, "PHP ended unexpectedly and is started again");
+            }
+        }
+        process.finish().await;
+        process = loop {
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = tokio::time::sleep(pause.next(started.elapsed())) => {}
+            }
+            match Process::start(&plan) {
+                Ok(process) => break process,
+                Err(error) => tracing::error!(target: "php", %error, "PHP could not be started; trying again"),
+            }
+        };
+    }
+}
+
+/// The growing pause before a restart, so that a PHP that cannot run does not keep a core busy.
+#[derive(Debug)]
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Self::FIRST)
+    }
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(10);
+    /// A process that ran so long was all right.
+    const SETTLED: Duration = Duration::from_secs(30);
+
+    fn next(&mut self, ran: Duration) -> Duration {
+        if ran >= Self::SETTLED {
+            self.0 = Self::FIRST;
+        }
+        let pause = self.0;
+        self.0 = (pause * 2).min(Self::LONGEST);
+        pause
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str(
+                "found neither php-fpm nor php-cgi on this machine; install one \
+                 (Debian and Ubuntu: `apt install php-fpm`, Fedora: `dnf install php-fpm`, \
+                 Alpine: `apk add php-fpm`, macOS: `brew install php`), \
+                 or name a running one with --fpm ADDRESS",
+            ),
+            Self::Folder(error) => write!(f, "cannot prepare a folder for PHP: {error}"),
+            Self::Spawn { program, source } => write!(f, "cannot run {}: {source}", program.display()),
+            Self::NotReady { program, last_words } if last_words.is_empty() => {
+                write!(f, "{} did not become ready and printed nothing", program.display())
+            }
+            Self::NotReady { program, last_words } => {
+                write!(f, "{} did not become ready; its last words:\n{last_words}", program.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder(source) | Self::Spawn { source, .. } => Some(source),
+            Self::NotFound | Self::NotReady { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_start_over() {
+        let mut pause = Pause::default();
+        let pauses: Vec<_> = (0..10).map(|_| pause.next(Duration::ZERO).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(pause.next(Pause::SETTLED), Pause::FIRST);
+    }
+}

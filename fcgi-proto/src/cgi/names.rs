@@ -1,0 +1,106 @@
+//! Bytes of header names and forms, shared by both directions.
+
+use alloc::vec::Vec;
+
+/// A token (RFC 9110 section 5.6.2): what the name of a header may be.
+pub(super) fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Without blanks and tabs at either end; unlike `trim_ascii`, nothing else.
+pub(super) const fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// Appends pairs as `application/x-www-form-urlencoded`, behind those that are there.
+pub(crate) fn form_encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    out: &mut Vec<u8>,
+    pairs: impl IntoIterator<Item = (K, V)>,
+) {
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push(b'&');
+        }
+        form_encode_text(out, name.as_ref());
+        out.push(b'=');
+        form_encode_text(out, value.as_ref());
+    }
+}
+
+fn form_encode_text(out: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b' ' => out.push(b'+'),
+            b'*' | b'-' | b'.' | b'_' => out.push(byte),
+            _ if byte.is_ascii_alphanumeric() => out.push(byte),
+            _ => percent_encode(out, byte),
+        }
+    }
+}
+
+pub(crate) fn percent_encode(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or(b'0');
+    out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+}
+
+/// Appends the variable that a request header becomes: `X-Foo` is `HTTP_X_FOO` (RFC 3875 section 4.1.18).
+///
+/// False, and nothing appended, when `header` is no token.
+pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
+    if !is_token(header) {
+        return false;
+    }
+    let is_content = [&b"Content-Type"[..], b"Content-Length"]
+        .iter()
+        .any(|name| header.eq_ignore_ascii_case(name));
+    if !is_content {
+        out.extend_from_slice(b"HTTP_");
+    }
+    out.extend(header.iter().map(|byte| match byte {
+        b'-' => b'_',
+        byte => byte.to_ascii_uppercase(),
+    }));
+    true
+}
+
+/// Whether a variable stands for a header of which a request has one, so that joining repeats would break it.
+pub(crate) fn is_single_valued(variable: &[u8]) -> bool {
+    matches!(
+        variable,
+        b"CONTENT_TYPE"
+            | b"CONTENT_LENGTH"
+            | b"HTTP_HOST"
+            | b"HTTP_AUTHORIZATION"
+            | b"HTTP_USER_AGENT"
+            | b"HTTP_REFERER"
+            | b"HTTP_IF_MODIFIED_SINCE"
+            | b"HTTP_IF_UNMODIFIED_SINCE"
+            | b"HTTP_IF_RANGE"
+            | b"HTTP_RANGE"
+    )
+}

@@ -1,0 +1,48 @@
+//! FastCGI without IO: both sides of the protocol for any runtime.
+//!
+//! ```text
+//!   read()  ──> &[u8] ──> poll_event ──> Event<'_> ──────> application
+//!                         [ Connection ]                       │
+//!   write() <── Outgoing (Buf) <── begin / request(key) / response(key)
+//! ```
+//!
+//! A [`client::Connection`] is the web server's side, a [`server::Connection`] the application's. Both are driven by one
+//! loop: feed the bytes that a socket gave, act on the events, write the bytes that are held. There is no socket, clock
+//! or thread in this crate, and nothing that a peer sends makes it panic or grow beyond its [limits](server::Config).
+//!
+//! - [`wire`]: headers, fixed bodies, lengths. [`decode`]: bytes to pieces of records. [`params`]: name-value pairs.
+//! - [`client`] and [`server`]: the two state machines, with many requests on one connection.
+//! - [`trace`]: any byte stream as readable lines.
+//!
+//! Section numbers are those of the
+//! [FastCGI specification 1.0](https://fastcgi-archives.github.io/FastCGI_Specification.html). Where real applications
+//! and web servers ask for something else, the documentation names the product.
+//!
+//! # Features
+//! `std` (default) lets [`Outgoing`] be written with vectored writes. Without it the crate needs `alloc` alone.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod cgi;
+pub mod client;
+pub mod decode;
+mod error;
+mod limits;
+mod outbox;
+pub mod params;
+pub mod server;
+mod slots;
+mod timeouts;
+pub mod trace;
+pub mod wire;
+
+pub use error::{BeginError, FirstBytes, ProtocolError, SendError};
+pub use outbox::Outgoing;
+pub use params::Params;
+pub use slots::RequestKey;
+pub use timeouts::{Phase, Timeouts};
+pub use wire::{ProtocolStatus, RecordType, Role};

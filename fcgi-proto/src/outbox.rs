@@ -1,0 +1,350 @@
+//! Output on its way to the socket, for both sides.
+//!
+//! Small pieces (headers, fixed bodies, parameters, short payloads) are copied next to each other into one buffer;
+//! large payloads are queued by handle and never copied. The queue and the buffer are reused, so that a warm
+//! connection allocates nothing.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{Buf, Bytes};
+
+use crate::wire::{BODY_LEN, HEADER_LEN, Header, MAX_CONTENT, NULL_REQUEST_ID, RecordType};
+
+/// Payloads below this many bytes are copied: one more entry in a vectored write costs about as much.
+const COPIED_BELOW: usize = 1024;
+/// Content of a copied record: with up to 8 bytes of padding it stays within the 65,535 that php admits for both.
+const SLICE_CONTENT: usize = MAX_CONTENT as usize - 8;
+/// The buffer for small pieces gives back what it grew beyond this, once it is empty.
+const KEPT_CAPACITY: usize = 64 * 1024;
+/// Written bytes at the front of the buffer are reclaimed beyond this.
+const COMPACT_AT: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    segments: VecDeque<Segment>,
+    /// The small pieces, back to back; those before `written` are gone.
+    small: Vec<u8>,
+    written: usize,
+    len: usize,
+    /// Soft: one call may pass it, after which further payloads are refused.
+    cap: usize,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// So many bytes of `small`.
+    Small(usize),
+    Large(Bytes),
+}
+
+impl Outbox {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self { segments: VecDeque::new(), small: Vec::new(), written: 0, len: 0, cap }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether payloads are refused until some output is written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= self.cap
+    }
+
+    pub(crate) fn outgoing(&mut self) -> Outgoing<'_> {
+        Outgoing { outbox: self }
+    }
+
+    /// Queues a record with a fixed body.
+    pub(crate) fn body_record(
+        &mut self,
+        record_type: RecordType,
+        request_id: u16,
+        body: [u8; BODY_LEN],
+    ) {
+        let mut record = [0; HEADER_LEN + BODY_LEN];
+        let header = Header::new(record_type, request_id, 8).encode();
+        for (to, from) in record.iter_mut().zip(header.into_iter().chain(body)) {
+            *to = from;
+        }
+        self.push_small(&record);
+    }
+
+    /// Queues a record without content: the end of a stream, or ABORT_REQUEST.
+    pub(crate) fn empty_record(&mut self, record_type: RecordType, request_id: u16) {
+        self.push_small(&Header::new(record_type, request_id, 0).encode());
+    }
+
+    /// Queues a management record with content, which may be empty.
+    pub(crate) fn management(&mut self, record_type: RecordType, content: &[u8]) {
+        if content.is_empty() {
+            return self.empty_record(record_type, NULL_REQUEST_ID);
+        }
+        self.stream_slice(record_type, NULL_REQUEST_ID, content, |_| 0);
+    }
+
+    /// Queues stream content, by handle when it is large, in as many records as it takes. Empty data queues nothing,
+    /// since an empty record would end the stream.
+    pub(crate) fn stream(&mut self, record_type: RecordType, request_id: u16, mut data: Bytes) {
+        while !data.is_empty() {
+            let len = record_len(data.len());
+            let content = data.split_to(usize::from(len));
+            self.push_small(&Header::new(record_type, request_id, len).encode());
+            if content.len() < COPIED_BELOW {
+                self.push_small(&content);
+            } else {
+                self.len += content.len();
+                self.segments.push_back(Segment::Large(content));
+            }
+        }
+    }
+
+    /// Queues a copy of stream content, each record followed by as much padding as `padding` says for its length.
+    pub(crate) fn stream_slice(
+        &mut self,
+        record_type: RecordType,
+        request_id: u16,
+        data: &[u8],
+        padding: impl Fn(u16) -> u8,
+    ) {
+        for content in data.chunks(SLICE_CONTENT) {
+            let content_len = record_len(content.len());
+            let padding_len = padding(content_len);
+            let header = Header { record_type, request_id, content_len, padding_len };
+            self.push_small(&header.encode());
+            self.push_small(content);
+            let padding = [0; u8::MAX as usize];
+            self.push_small(padding.split_at(usize::from(padding_len)).0);
+        }
+    }
+
+    /// Lets `write` append to the buffer of small pieces; an error must leave it as it was.
+    pub(crate) fn append<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.compact();
+        let before = self.small.len();
+        write(&mut self.small)?;
+        self.note_small(self.small.len() - before);
+        Ok(())
+    }
+
+    fn push_small(&mut self, bytes: &[u8]) {
+        self.compact();
+        self.small.extend_from_slice(bytes);
+        self.note_small(bytes.len());
+    }
+
+    fn note_small(&mut self, added: usize) {
+        if added == 0 {
+            return;
+        }
+        self.len += added;
+        match self.segments.back_mut() {
+            Some(Segment::Small(len)) => *len += added,
+            _ => self.segments.push_back(Segment::Small(added)),
+        }
+    }
+
+    /// Reclaims the written front of the buffer. Its cost is at most that of the bytes that were written since.
+    fn compact(&mut self) {
+        if self.written >= COMPACT_AT && self.written >= self.small.len() / 2 {
+            self.small.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.len, "advanced past the end of the output");
+        self.len -= count;
+        while count > 0 {
+            let Some(front) = self.segments.front_mut() else {
+                break;
+            };
+            let front_len = front.len();
+            let taken = count.min(front_len);
+            count -= taken;
+            match front {
+                Segment::Small(len) => {
+                    *len -= taken;
+                    self.written += taken;
+                }
+                Segment::Large(data) => data.advance(taken),
+            }
+            if taken == front_len {
+                self.segments.pop_front();
+            }
+        }
+        if self.len == 0 {
+            self.small.clear();
+            self.small.shrink_to(KEPT_CAPACITY);
+            self.written = 0;
+        }
+    }
+
+    /// The segments as slices, from the front.
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut small = self.small.get(self.written..).unwrap_or_default();
+        self.segments.iter().map(move |segment| match segment {
+            Segment::Small(len) => {
+                let (front, rest) = small.split_at(*len);
+                small = rest;
+                front
+            }
+            Segment::Large(data) => data,
+        })
+    }
+}
+
+impl Segment {
+    fn len(&self) -> usize {
+        match self {
+            Self::Small(len) => *len,
+            Self::Large(data) => data.len(),
+        }
+    }
+}
+
+/// The content length of the next record when `len` bytes are left.
+fn record_len(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(MAX_CONTENT)
+}
+
+/// The bytes to write, as a [`bytes::Buf`].
+///
+/// `chunks_vectored` gives headers and payloads as separate slices for a vectored write; `advance` takes what the
+/// socket took and frees it. Dropping this without advancing loses nothing.
+///
+/// ```
+/// use bytes::Buf;
+/// use fcgi_proto::{Role, client};
+///
+/// let mut conn = client::Connection::new(client::Config::default());
+/// conn.begin(Role::Responder, [("A", "1")])?;
+/// let mut outgoing = conn.outgoing();
+/// let written = outgoing.chunk().len(); // what a socket took
+/// outgoing.advance(written);
+/// assert!(!conn.has_outgoing());
+/// # Ok::<(), fcgi_proto::BeginError>(())
+/// ```
+pub struct Outgoing<'c> {
+    outbox: &'c mut Outbox,
+}
+
+impl Buf for Outgoing<'_> {
+    fn remaining(&self) -> usize {
+        self.outbox.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.outbox.slices().next().unwrap_or_default()
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, to: &mut [std::io::IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for (slot, slice) in to.iter_mut().zip(self.outbox.slices()) {
+            *slot = std::io::IoSlice::new(slice);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.outbox.advance(count);
+    }
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("remaining", &self.outbox.len).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
+        let mut seen = Vec::new();
+        while !outbox.is_empty() {
+            let mut outgoing = outbox.outgoing();
+            let count = outgoing.chunk().len().min(step);
+            seen.extend_from_slice(&outgoing.chunk()[..count]);
+            outgoing.advance(count);
+        }
+        seen
+    }
+
+    fn filled() -> (Outbox, Vec<u8>) {
+        let mut outbox = Outbox::new(usize::MAX);
+        let mut expected = Vec::new();
+        for size in [1, 1023, 1024, 65_535, 65_536, 200_000] {
+            let data = vec![b'x'; size];
+            for content in data.chunks(65_535) {
+                let len = u16::try_from(content.len()).expect("at most 65,535");
+                expected.extend(Header::new(RecordType::Stdin, 7, len).encode());
+                expected.extend_from_slice(content);
+            }
+            outbox.stream(RecordType::Stdin, 7, data.into());
+        }
+        outbox.empty_record(RecordType::Stdin, 7);
+        expected.extend(Header::new(RecordType::Stdin, 7, 0).encode());
+        (outbox, expected)
+    }
+
+    #[test]
+    fn everything_comes_out_in_order_at_every_step() {
+        for step in [1, 7, 8, 9, 4096, usize::MAX] {
+            let (mut outbox, expected) = filled();
+            assert!(drain(&mut outbox, step) == expected, "step {step}");
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn vectored_slices_are_the_same_bytes() {
+        let (mut outbox, expected) = filled();
+        let outgoing = outbox.outgoing();
+        let mut slices = [std::io::IoSlice::new(&[]); 64];
+        let count = outgoing.chunks_vectored(&mut slices);
+        let seen: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        assert!(seen == expected);
+    }
+
+    #[test]
+    fn a_large_payload_is_queued_by_handle() {
+        let mut outbox = Outbox::new(usize::MAX);
+        let data = Bytes::from(vec![0; 4096]);
+        outbox.stream(RecordType::Stdout, 1, data.clone());
+        let mut outgoing = outbox.outgoing();
+        outgoing.advance(HEADER_LEN);
+        assert_eq!(outgoing.chunk().as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn a_buffer_that_never_runs_dry_stays_small() {
+        let mut outbox = Outbox::new(usize::MAX);
+        outbox.empty_record(RecordType::Stdout, 1);
+        for _ in 0..100_000 {
+            outbox.empty_record(RecordType::Stdout, 1);
+            outbox.advance(HEADER_LEN);
+        }
+        assert!(outbox.small.capacity() <= 4 * COMPACT_AT);
+    }
+
+    #[test]
+    fn padding_of_any_size() {
+        for padding in [0, 1, 255] {
+            let mut outbox = Outbox::new(usize::MAX);
+            outbox.stream_slice(RecordType::Stderr, 1, b"oops", |_| padding);
+            let bytes = drain(&mut outbox, usize::MAX);
+            assert_eq!(bytes.len(), HEADER_LEN + 4 + usize::from(padding));
+            assert_eq!(bytes[6], padding);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::wire::{HEADER_LEN, Header, MAX_CONTENT, RecordType, encode_length};
+
+/// Appends `pairs` to `out` as a whole stream of PARAMS records, the empty one at its end included (section 5.2).
+///
+/// A record is filled with whole pairs, and the next one begins where a pair no longer fits: php-fpm, flup, uWSGI,
+/// ruby and node read each record by itself and lose or refuse a pair that is cut in two. No record has padding.
+///
+/// # Errors
+/// [`PairError`]; `out` is as it was before then.
+///
+/// ```
+/// use fcgi_proto::params;
+///
+/// let mut out = Vec::new();
+/// params::encode(&mut out, 1, [("A", "yz")])?;
+/// assert_eq!(out, b"\x01\x04\x00\x01\x00\x05\x00\x00\x01\x02Ayz\x01\x04\x00\x01\x00\x00\x00\x00");
+/// # Ok::<(), params::PairError>(())
+/// ```
+pub fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    out: &mut Vec<u8>,
+    request_id: u16,
+    pairs: impl IntoIterator<Item = (N, V)>,
+) -> Result<(), PairError> {
+    encode_pairs(out, request_id, pairs, OversizedPair::Refuse)
+}
+
+/// A pair cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PairError {
+    /// The pair takes more than the 65,535 bytes of one record, and must not be cut.
+    TooLarge {
+        /// Bytes in the name.
+        name_len: usize,
+        /// Bytes in the value.
+        value_len: usize,
+    },
+    /// The name or the value is longer than 2,147,483,647 bytes, the most that the encoding can say.
+    LengthTooLarge {
+        /// The length in bytes.
+        found: usize,
+    },
+}
+
+impl fmt::Display for PairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooLarge { name_len, value_len } => write!(
+                f,
+                "pair of {name_len} and {value_len} bytes does not fit one record of {MAX_CONTENT} bytes"
+            ),
+            Self::LengthTooLarge { found } => {
+                write!(f, "name or value of {found} bytes is longer than 2147483647")
+            }
+        }
+    }
+}
+
+impl core::error::Error for PairError {}
+
+/// What to do with a pair that alone exceeds one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OversizedPair {
+    Refuse,
+    /// Legal, but only libfcgi, Go, gevent, Net::Async::FastCGI and AnyEvent::FCGI are known to take it.
+    Split,
+}
+
+pub(crate) fn encode_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    out: &mut Vec<u8>,
+    request_id: u16,
+    pairs: impl IntoIterator<Item = (N, V)>,
+    oversized: OversizedPair,
+) -> Result<(), PairError> {
+    let start = out.len();
+    let mut record = OpenRecord::begin(out, request_id);
+    for (name, value) in pairs {
+        if let Err(error) = record.pair(name.as_ref(), value.as_ref(), oversized) {
+            out.truncate(start);
+            return Err(error);
+        }
+    }
+    record.end();
+    Ok(())
+}
+
+/// Appends one pair without a record around it.
+pub(crate) fn push_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), PairError> {
+    let (name_len, value_len) = (length(name)?, length(value)?);
+    out.extend_from_slice(name_len.as_slice());
+    out.extend_from_slice(value_len.as_slice());
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    Ok(())
+}
+
+/// A PARAMS record whose header is written once its length is known.
+struct OpenRecord<'o> {
+    out: &'o mut Vec<u8>,
+    request_id: u16,
+    /// Where its content begins.
+    start: usize,
+}
+
+impl<'o> OpenRecord<'o> {
+    fn begin(out: &'o mut Vec<u8>, request_id: u16) -> Self {
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        let start = out.len();
+        Self { out, request_id, start }
+    }
+
+    fn pair(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        oversized: OversizedPair,
+    ) -> Result<(), PairError> {
+        // Written behind what is there and judged by the result: pairs nearly always fit.
+        let before = self.out.len();
+        push_pair(self.out, name, value)?;
+        if self.fits_one(self.start) {
+            return Ok(());
+        }
+        if !self.fits_one(before) && oversized == OversizedPair::Refuse {
+            return Err(PairError::TooLarge { name_len: name.len(), value_len: value.len() });
+        }
+        let pair = self.out.split_off(before);
+        self.close();
+        for part in pair.chunks(usize::from(MAX_CONTENT)) {
+            if self.out.len() > self.start {
+                self.close();
+            }
+            self.out.extend_from_slice(part);
+        }
+        Ok(())
+    }
+
+    /// Whether what was written from `from` on fits one record.
+    fn fits_one(&self, from: usize) -> bool {
+        self.out.len() - from <= usize::from(MAX_CONTENT)
+    }
+
+    /// Writes the header of this record and begins the next; does nothing on an empty one.
+    fn close(&mut self) {
+        if self.out.len() == self.start {
+            return;
+        }
+        self.write_header();
+        self.out.extend_from_slice(&[0; HEADER_LEN]);
+        self.start = self.out.len();
+    }
+
+    /// Closes the record and leaves the empty one that ends the stream.
+    fn end(mut self) {
+        self.close();
+        self.write_header();
+    }
+
+    fn write_header(&mut self) {
+        let len = u16::try_from(self.out.len() - self.start)
+            .expect("a record is closed before it exceeds 65,535 bytes");
+        let header = Header::new(RecordType::Params, self.request_id, len).encode();
+        let at = self.start - HEADER_LEN;
+        if let Some(place) = self.out.get_mut(at..self.start) {
+            place.copy_from_slice(&header);
+        }
+    }
+}
+
+fn length(bytes: &[u8]) -> Result<crate::wire::EncodedLength, PairError> {
+    encode_length(bytes.len()).ok_or(PairError::LengthTooLarge { found: bytes.len() })
+}

@@ -1,0 +1,78 @@
+use core::fmt;
+use core::iter::FusedIterator;
+
+use crate::wire::decode_length;
+
+/// The pairs of a [`Params`](super::Params), in order.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+impl<'a> Iter<'a> {
+    pub(super) const fn new(encoded: &'a [u8], len: usize) -> Self {
+        Self { rest: encoded, left: len }
+    }
+
+    /// Walks the whole block and counts its pairs.
+    pub(super) fn count_pairs(encoded: &[u8]) -> Result<usize, ParamsError> {
+        let mut rest = encoded;
+        let mut count = 0;
+        while !rest.is_empty() {
+            let offset = encoded.len() - rest.len();
+            take_pair(&mut rest).ok_or(ParamsError { offset })?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = take_pair(&mut self.rest)?;
+        self.left -= 1;
+        Some(pair)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+impl FusedIterator for Iter<'_> {}
+
+fn take_pair<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut input = *rest;
+    let name_len = take_length(&mut input)?;
+    let value_len = take_length(&mut input)?;
+    let (name, input) = input.split_at_checked(name_len)?;
+    let (value, input) = input.split_at_checked(value_len)?;
+    *rest = input;
+    Some((name, value))
+}
+
+fn take_length(input: &mut &[u8]) -> Option<usize> {
+    let (length, size) = decode_length(input)?;
+    *input = input.get(size..)?;
+    // On a 16-bit target a larger length cannot be in the buffer either.
+    usize::try_from(length).ok()
+}
+
+/// A block of name-value pairs ends in the middle of one (section 3.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamsError {
+    /// Where in the block the pair begins that does not end.
+    pub offset: usize,
+}
+
+impl fmt::Display for ParamsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "name-value pair at byte {} runs past the end", self.offset)
+    }
+}
+
+impl core::error::Error for ParamsError {}

@@ -1,0 +1,55 @@
+//! Requests that cannot be sent.
+
+use core::fmt;
+
+use crate::error::{BeginError, FirstBytes};
+
+/// The request cannot be sent as it is. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The name of a header is empty or holds what a token may not (RFC 9110 section 5.6.2).
+    HeaderName {
+        /// How the name begins.
+        name: FirstBytes,
+    },
+    /// The value of a header holds NUL or a line break.
+    HeaderValue {
+        /// How the name begins.
+        name: FirstBytes,
+    },
+    /// `SCRIPT_FILENAME` holds NUL, where PHP would cut it off.
+    ScriptName,
+    /// The length that was announced is not that of the body.
+    ContentLength {
+        /// What was announced, in bytes.
+        announced: u64,
+        /// The length of the body in bytes.
+        found: u64,
+    },
+    /// The connection did not take the request: most often because a variable with its name is larger than one record
+    /// of 65,535 bytes, which PHP-FPM would drop without a word.
+    Begin(BeginError),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::HeaderName { name } => write!(f, "{name} is no header name"),
+            Self::HeaderValue { name } => write!(f, "header {name} holds NUL or a line break"),
+            Self::ScriptName => f.write_str("SCRIPT_FILENAME holds NUL"),
+            Self::ContentLength { announced, found } => {
+                write!(f, "body has {found} bytes, {announced} were announced")
+            }
+            Self::Begin(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for RequestError {}
+
+impl From<BeginError> for RequestError {
+    fn from(error: BeginError) -> Self {
+        Self::Begin(error)
+    }
+}

@@ -1,0 +1,234 @@
+//! A request as a client builds it, the same for all clients.
+
+mod body_len;
+mod error;
+mod params;
+
+use alloc::vec::Vec;
+
+pub use body_len::BodyLen;
+pub use error::RequestError;
+
+use crate::cgi::form_encode;
+use crate::params::Params;
+use crate::timeouts::Timeouts;
+use crate::wire::Role;
+
+/// A request for a script: its CGI variables and its body.
+///
+/// `B` is the body type of the client; each has an alias without the parameter. Method and script suffice, the rest is
+/// derived or has a default:
+///
+/// | variable | default | set by |
+/// |---|---|---|
+/// | `REQUEST_METHOD` | | [`get`](Self::get), [`post`](Self::post), [`new`](Self::new) |
+/// | `SCRIPT_FILENAME` | the script given | [`new`](Self::new) |
+/// | `SCRIPT_NAME` | `/` and the file name of the script | [`script_name`](Self::script_name) |
+/// | `DOCUMENT_ROOT` | the folder of the script | [`document_root`](Self::document_root) |
+/// | `PATH_INFO`, `PATH_TRANSLATED` | absent | [`path_info`](Self::path_info) |
+/// | `DOCUMENT_URI` | `SCRIPT_NAME` and `PATH_INFO` | [`uri`](Self::uri) |
+/// | `REQUEST_URI` | the same percent-encoded, and the query | [`uri`](Self::uri) |
+/// | `QUERY_STRING` | what follows `?` in the script given, or empty | [`query`](Self::query), [`query_string`](Self::query_string), [`uri`](Self::uri) |
+/// | `CONTENT_LENGTH` | the length of the body; absent without a body, unless the method is POST, PUT or PATCH | [`body`](Self::body), [`content_length`](Self::content_length) |
+/// | `CONTENT_TYPE` | absent | [`content_type`](Self::content_type), [`form`](Self::form) |
+/// | `HTTP_*` | absent | [`header`](Self::header) |
+/// | `REQUEST_SCHEME` | `http` | [`https`](Self::https) |
+/// | `HTTPS` | absent | [`https`](Self::https) |
+/// | `SERVER_NAME` | `localhost` | [`server_name`](Self::server_name) |
+/// | `SERVER_ADDR` | `127.0.0.1` | [`server_addr`](Self::server_addr) |
+/// | `SERVER_PORT` | `80` | [`server_port`](Self::server_port), [`https`](Self::https) |
+/// | `SERVER_PROTOCOL` | `HTTP/1.1` | [`protocol`](Self::protocol) |
+/// | `SERVER_SOFTWARE` | `fcgi-rs/` and the version of this crate | [`server_software`](Self::server_software) |
+/// | `REMOTE_ADDR` | `127.0.0.1` | [`remote_addr`](Self::remote_addr) |
+/// | `REMOTE_PORT` | `0` | [`remote_port`](Self::remote_port) |
+/// | `GATEWAY_INTERFACE` | `CGI/1.1` | [`param`](Self::param) |
+/// | `REDIRECT_STATUS` | `200`; php-cgi runs nothing without it | [`param`](Self::param) |
+///
+/// Everything else, and each of these again, is set raw with [`param`](Self::param) and removed with
+/// [`remove_param`](Self::remove_param). [`cgi::Environment`](crate::cgi::Environment) makes the variables of a request
+/// that came in over HTTP.
+///
+/// ```
+/// use fcgi_proto::Request;
+///
+/// let request: Request<String> = Request::post("/srv/app/hello.php?lang=en")
+///     .header("Accept-Language", "en")
+///     .form([("who", "Swoole"), ("and", "a & b")]);
+/// let (parts, body) = request.into_parts()?;
+/// assert_eq!(body, "who=Swoole&and=a+%26+b");
+/// assert_eq!(parts.params.get_str("CONTENT_LENGTH"), Some("22"));
+/// assert_eq!(parts.params.get_str("SCRIPT_NAME"), Some("/hello.php"));
+/// assert_eq!(parts.params.get_str("REQUEST_URI"), Some("/hello.php?lang=en"));
+/// # Ok::<(), fcgi_proto::RequestError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Request<B> {
+    role: Role,
+    params: Params,
+    /// `uri` was called: REQUEST_URI is no longer derived from the script.
+    has_uri: bool,
+    body: B,
+    content_length: Option<u64>,
+    timeouts: Option<Timeouts>,
+    keep_conn: Option<bool>,
+    /// The first mistake of the caller, reported by `into_parts`.
+    error: Option<RequestError>,
+}
+
+/// What a client sends besides the body.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Parts {
+    /// The role that the application is to play.
+    pub role: Role,
+    /// All variables, `CONTENT_LENGTH` included where it is known.
+    pub params: Params,
+    /// The length of the body in bytes. `None` when it is not known: then `CONTENT_LENGTH` is missing, and PHP sees no
+    /// body at all.
+    pub content_length: Option<u64>,
+    /// Time limits for this request alone.
+    pub timeouts: Option<Timeouts>,
+    /// Whether to keep the connection, when this request differs from its client.
+    pub keep_conn: Option<bool>,
+}
+
+impl<B: Default> Request<B> {
+    /// A GET request for a script.
+    ///
+    /// `script` is the path of the file as the application sees it, for PHP-FPM inside its chroot or container. What
+    /// follows a `?` is the query.
+    #[must_use]
+    pub fn get(script: impl AsRef<[u8]>) -> Self {
+        Self::new("GET", script)
+    }
+
+    /// A POST request for a script, see [`get`](Self::get).
+    #[must_use]
+    pub fn post(script: impl AsRef<[u8]>) -> Self {
+        Self::new("POST", script)
+    }
+
+    /// A request with any method, see [`get`](Self::get).
+    #[must_use]
+    pub fn new(method: impl AsRef<[u8]>, script: impl AsRef<[u8]>) -> Self {
+        Self {
+            role: Role::Responder,
+            params: params::defaults(method.as_ref(), script.as_ref()),
+            has_uri: false,
+            body: B::default(),
+            content_length: None,
+            timeouts: None,
+            keep_conn: None,
+            error: None,
+        }
+    }
+}
+
+impl<B> Request<B> {
+    /// Sets the body. Its length becomes `CONTENT_LENGTH`; `CONTENT_TYPE` and the method stay as they are.
+    ///
+    /// PHP fills `$_POST` only with a matching content type, see [`form`](Self::form); `php://input` has any body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<B>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a body of form fields and `CONTENT_TYPE` to `application/x-www-form-urlencoded`.
+    #[must_use]
+    pub fn form<K, V>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        B: From<alloc::string::String>,
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut text = Vec::new();
+        form_encode(&mut text, pairs);
+        // The encoding is ASCII.
+        let text = alloc::string::String::from_utf8(text).unwrap_or_default();
+        self.content_type("application/x-www-form-urlencoded").body(text)
+    }
+
+    /// Says how long a streamed body is, where its type cannot know.
+    ///
+    /// It must be true: a body that ends early leaves PHP-FPM waiting, so clients close the connection then.
+    #[must_use]
+    pub const fn content_length(mut self, bytes: u64) -> Self {
+        self.content_length = Some(bytes);
+        self
+    }
+
+    /// Asks for another role than responder. PHP knows no other.
+    #[must_use]
+    pub const fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Sets the time limits for this request in place of the client's.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = Some(timeouts);
+        self
+    }
+
+    /// Keeps the connection for further requests or closes it, in place of what the client is set to.
+    #[must_use]
+    pub const fn keep_conn(mut self, keep_conn: bool) -> Self {
+        self.keep_conn = Some(keep_conn);
+        self
+    }
+
+    /// All variables so far. `CONTENT_LENGTH` is added by [`into_parts`](Self::into_parts).
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The body.
+    #[must_use]
+    pub const fn body_ref(&self) -> &B {
+        &self.body
+    }
+}
+
+impl<B: BodyLen> Request<B> {
+    /// The variables and the body, for a client to send.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the request cannot be sent as it is, before anything was.
+    pub fn into_parts(mut self) -> Result<(Parts, B), RequestError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let content_length = self.checked_length()?;
+        match content_length {
+            Some(0) if self.content_length.is_none() && !self.expects_body() => {}
+            Some(length) => self.params.set("CONTENT_LENGTH", alloc::format!("{length}")),
+            None => {}
+        }
+        params::check(&self.params)?;
+        let parts = Parts {
+            role: self.role,
+            params: self.params,
+            content_length,
+            timeouts: self.timeouts,
+            keep_conn: self.keep_conn,
+        };
+        Ok((parts, self.body))
+    }
+
+    fn checked_length(&self) -> Result<Option<u64>, RequestError> {
+        match (self.content_length, self.body.content_length()) {
+            (Some(announced), Some(found)) if announced != found => {
+                Err(RequestError::ContentLength { announced, found })
+            }
+            (announced, found) => Ok(announced.or(found)),
+        }
+    }
+
+    /// Whether a body of no bytes is worth a `CONTENT_LENGTH` (RFC 9110 section 8.6).
+    fn expects_body(&self) -> bool {
+        matches!(self.params.get("REQUEST_METHOD"), Some(b"POST" | b"PUT" | b"PATCH"))
+    }
+}

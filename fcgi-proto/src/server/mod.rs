@@ -1,0 +1,39 @@
+//! The application's side of a connection: requests come in, responses go out.
+//!
+//! No socket, clock or thread is used here. Feed what you read to [`Connection::poll_event`], write what
+//! [`Connection::outgoing`] holds, and answer through [`Connection::response`].
+//!
+//! ```
+//! use bytes::{Buf, Bytes};
+//! use fcgi_proto::server::{Config, Connection, Event};
+//!
+//! let mut conn = Connection::new(Config::default());
+//! # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0];
+//! let mut input = read; // what the socket gave
+//! while let Some(event) = conn.poll_event(&mut input)? {
+//!     if let Event::Request { key, .. } = event {
+//!         let Some(mut response) = conn.response(key) else { continue };
+//!         response.stdout(Bytes::from_static(b"Content-Type: text/plain\r\n\r\nhello"))?;
+//!         response.end(0);
+//!     }
+//! }
+//! assert!(conn.outgoing().has_remaining()); // write these, then `advance`
+//! assert!(conn.is_closing()); // the web server did not ask to keep the connection
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! What is answered without asking the application: GET_VALUES, unknown management records, requests beyond the limits,
+//! and requests aborted before their parameters were complete.
+
+mod config;
+mod connection;
+mod draining;
+mod event;
+mod phase;
+mod response;
+mod values;
+
+pub use config::Config;
+pub use connection::Connection;
+pub use event::{Event, RefusedReason};
+pub use response::{Refusal, Response};

@@ -1,0 +1,117 @@
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::Connection;
+use crate::RequestKey;
+use crate::error::SendError;
+use crate::wire::{EndRequest, ProtocolStatus, RecordType};
+
+/// Answers one open request; from [`Connection::response`].
+pub struct Response<'c> {
+    pub(super) conn: &'c mut Connection,
+    pub(super) key: RequestKey,
+}
+
+/// Why a request is not served (section 5.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Only one request at a time is served on a connection.
+    CantMultiplex,
+    /// Some resource is exhausted.
+    Overloaded,
+    /// The role asked for is not served.
+    UnknownRole,
+}
+
+impl Response<'_> {
+    /// Queues more of the response (section 5.3), by handle: payloads of 1 KiB and more are not copied. Empty data is
+    /// nothing, since only [`end`](Self::end) ends the stream.
+    ///
+    /// Put the whole CGI head into the first call: HAProxy 2.6 crashes on one that comes in several records.
+    ///
+    /// # Errors
+    /// [`Blocked`](SendError::Blocked): the output is at its cap, and none of the data was taken.
+    pub fn stdout(&mut self, data: impl Into<Bytes>) -> Result<(), SendError> {
+        self.check()?;
+        let data = data.into();
+        self.conn.outbox.stream(RecordType::Stdout, self.request_id(), data);
+        Ok(())
+    }
+
+    /// [`stdout`](Self::stdout) with a copy of borrowed data.
+    ///
+    /// # Errors
+    /// As [`stdout`](Self::stdout).
+    pub fn stdout_slice(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.check()?;
+        let id = self.request_id();
+        self.conn.outbox.stream_slice(RecordType::Stdout, id, data, |_| 0);
+        Ok(())
+    }
+
+    /// Queues a copy of error output (section 5.3), which web servers write to their error log.
+    ///
+    /// The record gets 1 to 8 bytes of padding: HAProxy 2.6 crashes when a read ends with an unpadded one.
+    ///
+    /// # Errors
+    /// As [`stdout`](Self::stdout).
+    pub fn stderr(&mut self, data: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.check()?;
+        let (id, data) = (self.request_id(), data.as_ref());
+        if let Some(slot) = self.conn.slots.by_key(self.key) {
+            slot.has_stderr |= !data.is_empty();
+        }
+        let pad = |len: u16| 8 - u8::try_from(len % 8).unwrap_or(0);
+        self.conn.outbox.stream_slice(RecordType::Stderr, id, data, pad);
+        Ok(())
+    }
+
+    /// Ends the response with a CGI program's exit status; 0 is success. Never blocks.
+    ///
+    /// The ends of the streams and END_REQUEST (section 5.5) follow the last data in one piece, for a single write. Input
+    /// of the request that still comes is skipped, and the key finds nothing any more.
+    pub fn end(self, app_status: u32) {
+        let id = self.request_id();
+        let Some(slot) = self.conn.slots.by_key(self.key) else {
+            return;
+        };
+        if slot.has_stderr {
+            self.conn.outbox.empty_record(RecordType::Stderr, id);
+        }
+        self.conn.outbox.empty_record(RecordType::Stdout, id);
+        self.conn.end_request(
+            id,
+            EndRequest { app_status, protocol_status: ProtocolStatus::RequestComplete },
+        );
+    }
+
+    /// Ends the request unserved, before anything was written for it. Never blocks.
+    pub fn refuse(self, refusal: Refusal) {
+        let protocol_status = match refusal {
+            Refusal::CantMultiplex => ProtocolStatus::CantMultiplex,
+            Refusal::Overloaded => ProtocolStatus::Overloaded,
+            Refusal::UnknownRole => ProtocolStatus::UnknownRole,
+        };
+        let id = self.request_id();
+        self.conn.end_request(id, EndRequest { app_status: 0, protocol_status });
+    }
+
+    fn request_id(&self) -> u16 {
+        self.key.request_id()
+    }
+
+    fn check(&self) -> Result<(), SendError> {
+        if self.conn.outbox.is_full() {
+            return Err(SendError::Blocked);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Response<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("key", &self.key).finish()
+    }
+}

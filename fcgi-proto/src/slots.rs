@@ -1,0 +1,112 @@
+//! The table of open requests, for both sides.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Names one request on one connection.
+///
+/// A wire id is used again once its request has ended, so a handle kept too long would speak for a stranger. A key is
+/// the id together with a count of the requests before it: when its request has ended, every look-up with it gives
+/// `None`, also after the id is in use again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestKey {
+    request_id: u16,
+    serial: u64,
+}
+
+impl RequestKey {
+    /// The id that the request has on the wire (section 3.3).
+    #[must_use]
+    pub const fn request_id(self) -> u16 {
+        self.request_id
+    }
+}
+
+impl fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestKey({}, {})", self.request_id, self.serial)
+    }
+}
+
+/// Open requests by id: a small sorted list, as a peer may choose any of 65,535 ids but holds few of them at once.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    entries: Vec<(RequestKey, T)>,
+    next_serial: u64,
+}
+
+impl<T> Slots<T> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: Vec::new(), next_serial: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn contains(&self, request_id: u16) -> bool {
+        self.find(request_id).is_ok()
+    }
+
+    /// Adds a request; `None` when its id is taken.
+    pub(crate) fn insert(&mut self, request_id: u16, value: T) -> Option<RequestKey> {
+        let Err(place) = self.find(request_id) else {
+            return None;
+        };
+        let key = RequestKey { request_id, serial: self.next_serial };
+        self.next_serial += 1;
+        self.entries.insert(place, (key, value));
+        Some(key)
+    }
+
+    /// The request that has this id now.
+    pub(crate) fn by_id(&mut self, request_id: u16) -> Option<(RequestKey, &mut T)> {
+        let place = self.find(request_id).ok()?;
+        let (key, value) = self.entries.get_mut(place)?;
+        Some((*key, value))
+    }
+
+    /// The request that this key was given for, if it is still open.
+    pub(crate) fn by_key(&mut self, key: RequestKey) -> Option<&mut T> {
+        let (found, value) = self.by_id(key.request_id)?;
+        (found == key).then_some(value)
+    }
+
+    pub(crate) fn remove(&mut self, request_id: u16) -> Option<(RequestKey, T)> {
+        let place = self.find(request_id).ok()?;
+        Some(self.entries.remove(place))
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.entries.retain(|(_, value)| keep(value));
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RequestKey, &mut T)> {
+        self.entries.iter_mut().map(|(key, value)| (*key, value))
+    }
+
+    fn find(&self, request_id: u16) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&request_id, |(key, _)| key.request_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_does_not_outlive_its_request() {
+        let mut slots = Slots::new();
+        let old = slots.insert(7, 'a').expect("free");
+        assert_eq!(slots.insert(7, 'b'), None);
+        assert_eq!(slots.by_key(old), Some(&mut 'a'));
+        assert_eq!(slots.remove(7), Some((old, 'a')));
+        let new = slots.insert(7, 'c').expect("free again");
+        assert_eq!(slots.by_key(old), None);
+        assert_eq!(slots.by_key(new), Some(&mut 'c'));
+    }
+}

@@ -1,0 +1,3 @@
+<?php
+// Greets whom the query or the form names, else the world.
+echo 'Hello ', $_POST['who'] ?? $_GET['who'] ?? 'World';

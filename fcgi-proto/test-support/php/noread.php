@@ -1,0 +1,4 @@
+<?php
+// Answers at once and never looks at the body.
+header('Content-Type: text/plain');
+echo 'not read';

@@ -1,0 +1,12 @@
+<?php
+// Sleeps `ms` milliseconds, then says so. With `first=1` a line is sent before the sleep.
+$ms = (int) ($_GET['ms'] ?? 1000);
+if (isset($_GET['first'])) {
+    echo "first\n";
+    while (ob_get_level() > 0) {
+        ob_end_flush();
+    }
+    flush();
+}
+usleep($ms * 1000);
+echo "slept $ms";

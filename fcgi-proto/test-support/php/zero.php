@@ -1,0 +1,3 @@
+<?php
+// A body of the single byte `0`, which PHP itself takes for false.
+echo '0';
