@@ -22,27 +22,36 @@
 //! `std` (default) lets [`Outgoing`] be written with vectored writes. Without it the crate needs `alloc` alone.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod address;
 pub mod cgi;
 pub mod client;
 pub mod decode;
 mod error;
+#[cfg(feature = "std")]
+mod failure;
 mod limits;
 mod outbox;
 pub mod params;
+mod request;
 pub mod server;
 mod slots;
 mod timeouts;
 pub mod trace;
 pub mod wire;
 
+pub use address::{Address, AddressError, AddressErrorKind};
 pub use error::{BeginError, FirstBytes, ProtocolError, SendError};
+#[cfg(feature = "std")]
+pub use failure::{Error, ErrorKind};
 pub use outbox::Outgoing;
 pub use params::Params;
+pub use request::{BodyLen, Parts, Request, RequestError};
 pub use slots::RequestKey;
 pub use timeouts::{Phase, Timeouts};
 pub use wire::{ProtocolStatus, RecordType, Role};

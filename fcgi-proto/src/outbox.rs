@@ -15,7 +15,7 @@ use crate::wire::{BODY_LEN, HEADER_LEN, Header, MAX_CONTENT, NULL_REQUEST_ID, Re
 /// Payloads below this many bytes are copied: one more entry in a vectored write costs about as much.
 const COPIED_BELOW: usize = 1024;
 /// Content of a copied record: with up to 8 bytes of padding it stays within the 65,535 that php admits for both.
-const SLICE_CONTENT: usize = MAX_CONTENT as usize - 8;
+pub(crate) const SLICE_CONTENT: usize = MAX_CONTENT as usize - 8;
 /// The buffer for small pieces gives back what it grew beyond this, once it is empty.
 const KEPT_CAPACITY: usize = 64 * 1024;
 /// Written bytes at the front of the buffer are reclaimed beyond this.
@@ -40,7 +40,9 @@ enum Segment {
 }
 
 impl Outbox {
+    /// A cap of 0 is one of 1: an empty outbox would be full, and nothing could ever move.
     pub(crate) fn new(cap: usize) -> Self {
+        let cap = cap.max(1);
         Self { segments: VecDeque::new(), small: Vec::new(), written: 0, len: 0, cap }
     }
 

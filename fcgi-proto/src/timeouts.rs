@@ -12,7 +12,7 @@ use core::time::Duration;
 /// | [`connect`](Self::connect) | 3 s | resolving a name and establishing the connection |
 /// | [`queue`](Self::queue) | 5 s | waiting for a free connection of a pool |
 /// | [`first_byte`](Self::first_byte) | 60 s | from the request's last byte being sent to the first of the answer |
-/// | [`idle`](Self::idle) | 60 s | no byte going either way once the exchange has begun |
+/// | [`idle`](Self::idle) | 60 s | no byte going either way, but for the wait for the first byte of the answer |
 /// | [`total`](Self::total) | none | everything, from the call to the last byte of the answer |
 ///
 /// `None` and zero both switch a limit off. The idle limit starts again with every byte, so a peer that sends one now
@@ -88,6 +88,19 @@ impl Timeouts {
     pub fn with_total(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.total = or_off(limit);
         self
+    }
+
+    /// The limit that [`Phase`] is about, of those phases that have one.
+    #[must_use]
+    pub const fn limit(&self, phase: Phase) -> Option<Duration> {
+        match phase {
+            Phase::Connect => self.connect,
+            Phase::Queue => self.queue,
+            Phase::FirstByte => self.first_byte,
+            Phase::Idle => self.idle,
+            Phase::Total => self.total,
+            Phase::Send | Phase::Head | Phase::Body => None,
+        }
     }
 
     /// The limit on connecting.

@@ -141,6 +141,8 @@ fn write_content(f: &mut fmt::Formatter<'_>, header: Header, content: &[u8]) -> 
     );
     match Params::parse(content) {
         Ok(params) if is_pairs => write_pairs(f, &params),
+        // A cut pair may be a secret, and what is left of it has no name to tell.
+        Err(error) if is_pairs => write!(f, "  ({error})"),
         _ => {
             f.write_str("  ")?;
             write_bytes(f, content)

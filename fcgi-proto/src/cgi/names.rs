@@ -88,19 +88,19 @@ pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
     true
 }
 
-/// Whether a variable stands for a header of which a request has one, so that joining repeats would break it.
-pub(crate) fn is_single_valued(variable: &[u8]) -> bool {
-    matches!(
-        variable,
-        b"CONTENT_TYPE"
-            | b"CONTENT_LENGTH"
-            | b"HTTP_HOST"
-            | b"HTTP_AUTHORIZATION"
-            | b"HTTP_USER_AGENT"
-            | b"HTTP_REFERER"
-            | b"HTTP_IF_MODIFIED_SINCE"
-            | b"HTTP_IF_UNMODIFIED_SINCE"
-            | b"HTTP_IF_RANGE"
-            | b"HTTP_RANGE"
-    )
+/// Whether a request has one such header at most, so that joining repeats would break it.
+pub(crate) fn is_single_valued(header: &[u8]) -> bool {
+    const SINGLE: [&[u8]; 10] = [
+        b"Authorization",
+        b"Content-Length",
+        b"Content-Type",
+        b"Host",
+        b"If-Modified-Since",
+        b"If-Range",
+        b"If-Unmodified-Since",
+        b"Range",
+        b"Referer",
+        b"User-Agent",
+    ];
+    SINGLE.iter().any(|name| header.eq_ignore_ascii_case(name))
 }

@@ -7,7 +7,7 @@ use crate::Params;
 use crate::decode::{Decoder, Piece};
 use crate::error::{BeginError, ProtocolError};
 use crate::limits::FreeRecords;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::{Outbox, Outgoing, SLICE_CONTENT};
 use crate::params::{OversizedPair, PairError, encode_pairs, push_pair};
 use crate::slots::{RequestKey, Slots};
 use crate::wire::{
@@ -32,8 +32,10 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// A request without keep_conn has begun, or the peer has closed.
+    /// A request without keep_conn has begun, or one has left its connection in doubt.
     Closing,
+    /// The peer has closed, with nothing left open.
+    Eof,
     Failed(ProtocolError),
 }
 
@@ -82,7 +84,7 @@ impl Connection {
         if open_requests > 0 || in_record {
             return Err(self.fail(ProtocolError::UnexpectedEof { open_requests, in_record }));
         }
-        self.state = State::Closing;
+        self.state = State::Eof;
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl Connection {
     /// beyond its content has arrived.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin); the names must fit [`Config::max_values`]. No names at all ask nothing.
+    /// As [`begin`](Self::begin); the names must fit [`Config::max_values`] and one record. No names at all ask nothing.
     pub fn get_values<N: AsRef<[u8]>>(
         &mut self,
         names: impl IntoIterator<Item = N>,
@@ -152,7 +154,8 @@ impl Connection {
         if content.is_empty() {
             return Ok(());
         }
-        if content.len() > usize::from(self.config.max_values) {
+        let limit = usize::from(self.config.max_values).min(SLICE_CONTENT);
+        if content.len() > limit {
             return Err(BeginError::PairTooLarge { name_len: content.len(), value_len: 0 });
         }
         let pad = |len: u16| 8 - u8::try_from(len % 8).unwrap_or(0);
@@ -178,10 +181,10 @@ impl Connection {
         self.outbox.is_full()
     }
 
-    /// Whether to read from the socket: true until the connection has failed.
+    /// Whether to read from the socket: true until the peer has closed or broken the protocol.
     #[must_use]
     pub const fn wants_read(&self) -> bool {
-        !matches!(self.state, State::Failed(_))
+        matches!(self.state, State::Open | State::Closing)
     }
 
     /// How many requests may begin now.
@@ -189,7 +192,7 @@ impl Connection {
     pub fn capacity(&self) -> usize {
         match self.state {
             State::Open => usize::from(self.config.max_requests.get()) - self.slots.len(),
-            State::Closing | State::Failed(_) => 0,
+            State::Closing | State::Eof | State::Failed(_) => 0,
         }
     }
 
@@ -200,6 +203,9 @@ impl Connection {
     }
 
     /// Whether no request may begin any more: close once [`open_requests`](Self::open_requests) is 0.
+    ///
+    /// It is so without [`keep_conn`](Config::keep_conn); after END_REQUEST for a request that was aborted or whose
+    /// stdin had not ended, unless the connection multiplexes; after the peer has closed; after an error.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.state != State::Open
@@ -271,9 +277,15 @@ impl Connection {
         header: Header,
         end: EndRequest,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, _)) = self.slots.remove(header.request_id) else {
+        let Some((key, phase)) = self.slots.remove(header.request_id) else {
             return self.on_stray(header, true);
         };
+        // Input that is still held for it would come as strays, or has told the peer to give up: php, libfcgi, uWSGI and
+        // ruby then close or wedge the connection. A peer that multiplexes is known to skip strays.
+        let is_single = self.config.max_requests.get() == 1;
+        if is_single && phase != Phase::Sent && self.state == State::Open {
+            self.state = State::Closing;
+        }
         self.free_records.refill();
         Ok(Some(Event::End {
             key,
@@ -311,8 +323,9 @@ impl Connection {
         data: &'b [u8],
         piece: Piece<'b>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        if self.values_due == 0 {
-            // Go answers twice, the second time with nothing.
+        // Go answers twice, the second time with nothing. What was unasked when it began to come stays so.
+        let is_collected = piece.is_first() || !self.values.is_empty();
+        if self.values_due == 0 || !is_collected {
             return self.on_free_record(piece.is_first());
         }
         let limit = self.config.max_values;

@@ -8,7 +8,7 @@ use super::deadlines::{Deadlines, Waiting};
 use super::{Connection, Event};
 use crate::cgi::{BodyError, Piece, ResponseDecoder, ResponseError, ResponseHead};
 use crate::error::{BeginError, ProtocolError, SendError};
-use crate::{Params, Phase, ProtocolStatus, RequestKey, Role, Timeouts};
+use crate::{Parts, Phase, ProtocolStatus, RequestKey, Timeouts};
 
 /// One request and its response on a [`Connection`]: the decisions that every adapter's client shares.
 ///
@@ -20,14 +20,14 @@ use crate::{Params, Phase, ProtocolStatus, RequestKey, Role, Timeouts};
 /// use core::time::Duration;
 /// use bytes::Buf;
 /// use fcgi_proto::client::{Config, Connection, Exchange, Output};
-/// use fcgi_proto::{Params, Role, Timeouts};
+/// use fcgi_proto::{Request, Timeouts};
 ///
 /// let mut conn = Connection::new(Config::default());
-/// let params: Params = [("REQUEST_METHOD", "GET"), ("SCRIPT_FILENAME", "/srv/hello.php")].into_iter().collect();
-/// let mut exchange = Exchange::begin(&mut conn, Role::Responder, &params, Some(0), Timeouts::default(), Duration::ZERO)?;
+/// let (parts, ()) = Request::get("/srv/hello.php").into_parts()?;
+/// let mut exchange = Exchange::begin(&mut conn, &parts, Timeouts::default(), Duration::ZERO)?;
 /// exchange.finish_body(&mut conn)?;
 /// # let all = conn.outgoing().remaining(); conn.outgoing().advance(all);
-/// exchange.handle_written(&conn, 120, Duration::ZERO); // wrote conn.outgoing() and advanced
+/// exchange.handle_written(&conn, 420, Duration::ZERO); // wrote conn.outgoing() and advanced
 /// # let read = b"\x01\x06\0\x01\0\x06\0\0A: b\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
 /// let mut input: &[u8] = read; // what the socket gave
 /// exchange.handle_read(input.len(), Duration::from_millis(3));
@@ -124,7 +124,7 @@ impl Exchange {
     /// keeps 256 KiB too.
     pub const MAX_STDERR: usize = 256 * 1024;
 
-    /// Begins a request. `content_length` is what CONTENT_LENGTH among the parameters says: the body is held to it.
+    /// Begins a request. The body is held to the `content_length` of `parts`, where it has one.
     ///
     /// `now` here and in other calls is the time since the call began, connecting included, by any clock that does not
     /// go backwards.
@@ -133,18 +133,16 @@ impl Exchange {
     /// See [`Connection::begin`].
     pub fn begin(
         conn: &mut Connection,
-        role: Role,
-        params: &Params,
-        content_length: Option<u64>,
+        parts: &Parts,
         timeouts: Timeouts,
         now: Duration,
     ) -> Result<Self, BeginError> {
-        let key = conn.begin(role, params)?;
-        let is_head = params.get("REQUEST_METHOD") == Some(b"HEAD");
+        let key = conn.begin(parts.role, &parts.params)?;
+        let is_head = parts.params.get("REQUEST_METHOD") == Some(b"HEAD");
         Ok(Self {
             key,
             sending: Sending::Body,
-            body_left: content_length,
+            body_left: parts.content_length,
             response: ResponseDecoder::new().head_only(is_head),
             has_head: false,
             stderr: Stderr { kept: Vec::new(), limit: Self::MAX_STDERR, dropped: 0 },

@@ -1,6 +1,7 @@
 //! The one error type of all clients.
 
 mod display;
+mod exchange;
 mod kind;
 
 use alloc::boxed::Box;

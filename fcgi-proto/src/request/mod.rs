@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 pub use body_len::BodyLen;
 pub use error::RequestError;
+pub(crate) use params::SERVER_SOFTWARE;
 
 use crate::cgi::form_encode;
 use crate::params::Params;

@@ -144,7 +144,7 @@ impl<B> Request<B> {
         }
         match self.params.get(&variable) {
             _ if variable == b"HTTP_PROXY" => {}
-            Some(earlier) if !is_single_valued(&variable) => {
+            Some(earlier) if !is_single_valued(name) => {
                 let separator: &[u8] = if variable == b"HTTP_COOKIE" { b"; " } else { b", " };
                 let joined = [earlier, separator, value].concat();
                 self.params.set(variable, joined);

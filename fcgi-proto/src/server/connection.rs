@@ -67,14 +67,16 @@ impl Connection {
     /// # Errors
     /// The peer broke the protocol. The connection is of no more use, and every later call says the same.
     pub fn poll_event<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
-        match self.state {
-            State::Failed(error) => return Err(error),
-            State::Eof => return Ok(self.next_aborted()),
-            State::Open | State::Closing => {}
+        if let State::Failed(error) = self.state {
+            return Err(error);
         }
-        self.next_event(input).inspect_err(|error| {
+        let event = self.next_event(input).inspect_err(|error| {
             self.state = State::Failed(*error);
-        })
+        })?;
+        if event.is_none() && self.state == State::Eof && input.is_empty() {
+            return Ok(self.next_aborted());
+        }
+        Ok(event)
     }
 
     /// Says that the peer has closed its direction: for most web servers the way to abort. [`poll_event`] then gives
@@ -96,7 +98,8 @@ impl Connection {
 
     /// Gives back the parameters of a request that is done with them, so that the next one needs no allocation.
     pub fn recycle(&mut self, params: Params) {
-        let buffer = params.into_encoded();
+        let mut buffer = params.into_encoded();
+        buffer.clear();
         if buffer.capacity() > self.spare.capacity() {
             self.spare = buffer;
         }
@@ -220,6 +223,8 @@ impl Connection {
             return Err(ProtocolError::RequestIdInUse { request_id });
         }
         if self.state == State::Closing {
+            // Not answered, as the peer asked for the close. Its input must not use up what those still open may spend.
+            self.draining.expect(request_id, Phase::last_record(begin.role));
             return self.on_free_record(true);
         }
         if self.slots.len() >= usize::from(self.config.max_requests.get()) {

@@ -32,14 +32,16 @@ impl Draining {
         self.ids.retain(|(id, _)| *id != request_id);
     }
 
-    /// Whether a record was expected; its end is noticed.
+    /// Whether a record was expected: any data, and the one record that ends it all. The ends of other streams are not,
+    /// as nothing would bound how often they come.
     pub(super) fn takes(&mut self, request_id: u16, record_type: RecordType, is_end: bool) -> bool {
         let Some(&(_, last)) = self.ids.iter().find(|(id, _)| *id == request_id) else {
             return false;
         };
-        if is_end && record_type == last {
+        let is_last = is_end && record_type == last;
+        if is_last {
             self.forget(request_id);
         }
-        true
+        is_last || !is_end
     }
 }

@@ -62,11 +62,8 @@ impl MariaDb {
 fn create(folder: &Path) {
     let mut command = Command::new(programs::find("mariadb-install-db", "mariadb-server"));
     command.arg("--no-defaults").args(common(folder));
-    command.args([
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-        "--skip-name-resolve",
-    ]);
+    // `force`: a machine that cannot look up its own name will do.
+    command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--force"]);
     let output = command.current_dir("/").output().expect("mariadb-install-db starts");
     assert!(
         output.status.success(),

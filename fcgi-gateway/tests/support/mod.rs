@@ -1,0 +1,161 @@
+//! Running `fcgi serve` in tests.
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
+use core::time::Duration;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use fcgi_test_support::http::Request;
+use fcgi_test_support::wait_until;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running `fcgi serve`, killed when dropped.
+pub struct Serve {
+    child: Child,
+    address: SocketAddr,
+    first_line: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Serve {
+    /// Serves `root` on a free port, with more arguments, and returns when it is ready.
+    pub fn start<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>) -> Self {
+        Self::with_env(root, args, [])
+    }
+
+    /// The same for a site whose PHP listens at `fpm`.
+    pub fn with_fpm(root: &Path, fpm: &str) -> Self {
+        Self::start(root, ["--fpm", fpm])
+    }
+
+    pub fn with_env<S: AsRef<OsStr>>(
+        root: &Path,
+        args: impl IntoIterator<Item = S>,
+        env: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let mut child = fcgi()
+            .arg("serve")
+            .arg(root)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(args)
+            .env("RUST_LOG", "debug,hyper=info")
+            .envs(env)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = collect(child.stderr.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first_line = String::new();
+        stdout.read_line(&mut first_line).unwrap();
+        let address = first_line.trim_end().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
+        let Some(address) = address else {
+            let _ = child.wait();
+            panic!("fcgi serve did not start: {first_line:?}\n{}", log.lock().unwrap());
+        };
+        // Its output stays open, or it would find it closed.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Self { child, address, first_line, log }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn first_line(&self) -> &str {
+        &self.first_line
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn get(&self, target: &str) -> fcgi_test_support::http::Response {
+        Request::get(target).send(self.address)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log holds a text.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        let found = wait_until(LIMIT, || self.log().contains(text));
+        assert!(found, "{text:?} is not in the log:\n{}", self.log());
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        let ended = wait_until(LIMIT, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(ended, "fcgi serve does not end:\n{}", self.log());
+        status.unwrap()
+    }
+
+    /// Ends it in order.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of fcgi serve:\n{}", self.log());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Long, for slow machines; nothing waits for it to pass.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+pub fn fcgi() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_fcgi"))
+}
+
+/// Runs `fcgi` to its end.
+pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    fcgi().args(args).output().unwrap()
+}
+
+pub fn send_signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+fn collect(mut stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let filled = Arc::clone(&log);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+            filled.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+    log
+}
+
+/// The value of a JSON body.
+pub fn json(response: &fcgi_test_support::http::Response) -> serde_json::Value {
+    assert_eq!(response.status, 200, "{}", response.text());
+    serde_json::from_slice(&response.body).unwrap()
+}

@@ -1,0 +1,174 @@
+//! The assembly of all variables, in the order of the table in the documentation.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{Display, Write};
+use core::net::IpAddr;
+
+use super::target::host_name;
+use super::{Environment, EnvironmentError};
+use crate::cgi::names::header_variable;
+use crate::params::Params;
+
+pub(super) fn write(environment: &Environment<'_>, params: &mut Params) -> Result<(), EnvironmentError> {
+    params.clear();
+    let host = environment.host()?;
+    let length = environment.known_length()?;
+    let mut writer = Writer { environment, params, text: String::new() };
+    writer.request();
+    writer.script();
+    writer.body(length);
+    writer.server(host)?;
+    writer.client();
+    writer.headers(host);
+    writer.changes();
+    Ok(())
+}
+
+struct Writer<'w, 'a> {
+    environment: &'w Environment<'a>,
+    params: &'w mut Params,
+    /// For numbers and addresses.
+    text: String,
+}
+
+impl Writer<'_, '_> {
+    fn request(&mut self) {
+        let environment = self.environment;
+        self.push("GATEWAY_INTERFACE", "CGI/1.1");
+        self.push("REQUEST_METHOD", environment.method);
+        self.push("REQUEST_URI", &*environment.target.uri);
+        self.push("QUERY_STRING", environment.target.query());
+        self.push("SERVER_PROTOCOL", environment.protocol);
+        self.push("REQUEST_SCHEME", if environment.is_https { "https" } else { "http" });
+        if environment.is_https {
+            self.push("HTTPS", "on");
+        }
+        self.push("REDIRECT_STATUS", "200");
+    }
+
+    fn script(&mut self) {
+        let Environment { document_root, script_name, script_filename, path_info, .. } = *self.environment;
+        let root = document_root.map(without_slash);
+        self.push("SCRIPT_NAME", script_name);
+        match (script_filename, root) {
+            (Some(file), _) => self.push("SCRIPT_FILENAME", file),
+            (None, _) if script_name.is_empty() => {}
+            (None, root) => self.push("SCRIPT_FILENAME", join(root.unwrap_or_default(), script_name)),
+        }
+        self.push("DOCUMENT_URI", [script_name, path_info].concat());
+        if let Some(root) = root {
+            self.push("DOCUMENT_ROOT", if root.is_empty() { b"/" } else { root });
+        }
+        if path_info.is_empty() {
+            return;
+        }
+        self.push("PATH_INFO", path_info);
+        if let Some(root) = root {
+            self.push("PATH_TRANSLATED", join(root, path_info));
+        }
+    }
+
+    fn body(&mut self, length: Option<u64>) {
+        if let Some(length) = length {
+            self.push_text("CONTENT_LENGTH", length);
+        }
+        if let Some(content_type) = self.environment.values(b"Content-Type").next() {
+            self.push("CONTENT_TYPE", content_type);
+        }
+    }
+
+    fn server(&mut self, host: Option<&[u8]>) -> Result<(), EnvironmentError> {
+        let environment = self.environment;
+        let host = match host {
+            Some(host) => Some(host_name(host).ok_or(EnvironmentError::Host)?),
+            None => None,
+        };
+        self.push("SERVER_SOFTWARE", environment.server_software);
+        let address = environment.server_addr.map(|address| address.ip().to_canonical());
+        match (environment.server_name, host, address) {
+            (Some(name), ..) => self.push("SERVER_NAME", name),
+            (None, Some(host @ [_, ..]), _) => self.push("SERVER_NAME", host),
+            // In brackets, as RFC 3875 section 4.1.14 has it.
+            (None, _, Some(IpAddr::V6(ip))) => self.push_text("SERVER_NAME", format_args!("[{ip}]")),
+            (None, _, Some(ip)) => self.push_text("SERVER_NAME", ip),
+            (None, _, None) => self.push("SERVER_NAME", "localhost"),
+        }
+        let port = environment.server_port.or(environment.server_addr.map(|address| address.port()));
+        self.push_text("SERVER_PORT", port.unwrap_or(if environment.is_https { 443 } else { 80 }));
+        if let Some(ip) = address {
+            self.push_text("SERVER_ADDR", ip);
+        }
+        Ok(())
+    }
+
+    fn client(&mut self) {
+        match self.environment.remote_addr {
+            None => self.push("REMOTE_ADDR", "127.0.0.1"),
+            Some(address) => {
+                self.push_text("REMOTE_ADDR", address.ip().to_canonical());
+                if address.port() != 0 {
+                    self.push_text("REMOTE_PORT", address.port());
+                }
+            }
+        }
+        if let Some((auth_type, user)) = self.environment.user {
+            self.push("AUTH_TYPE", auth_type);
+            self.push("REMOTE_USER", user);
+        }
+    }
+
+    fn headers(&mut self, host: Option<&[u8]>) {
+        if let Some(host) = host {
+            self.push("HTTP_HOST", host);
+        }
+        let mut variable = Vec::new();
+        self.environment.for_each_header(|name, value| {
+            variable.clear();
+            if header_variable(&mut variable, name) {
+                self.push(&variable, value);
+            }
+        });
+    }
+
+    /// What the site has set, the last of each name.
+    fn changes(&mut self) {
+        let mut later = self.environment.changes.as_slice();
+        while let [(name, value), rest @ ..] = later {
+            later = rest;
+            let is_last = !rest.iter().any(|(other, _)| other == name);
+            if let (true, Some(value)) = (is_last, value) {
+                self.params.push(name, value);
+            }
+        }
+    }
+
+    /// A variable, unless the site has said something about it.
+    fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        if !self.environment.changes.iter().any(|(changed, _)| *changed == name) {
+            self.params.push(name, value);
+        }
+    }
+
+    fn push_text(&mut self, name: &str, value: impl Display) {
+        let mut text = core::mem::take(&mut self.text);
+        text.clear();
+        // Writing to a `String` does not fail.
+        _ = write!(text, "{value}");
+        self.push(name, &text);
+        self.text = text;
+    }
+}
+
+fn join(root: &[u8], path: &[u8]) -> Vec<u8> {
+    [root, path].concat()
+}
+
+/// The folder without slashes at its end, so that a path can follow; empty for `/`.
+fn without_slash(mut folder: &[u8]) -> &[u8] {
+    while let [rest @ .., b'/'] = folder {
+        folder = rest;
+    }
+    folder
+}

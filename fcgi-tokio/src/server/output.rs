@@ -1,0 +1,138 @@
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// The two streams that a handler writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutputStream {
+    Stdout,
+    Stderr,
+}
+
+/// What a handler has written and the driver has not taken yet; bounded by a window.
+///
+/// Small writes are put together, so that a head written line by line goes out in one record.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// Before what is in `small`.
+    pieces: VecDeque<(OutputStream, Bytes)>,
+    small: BytesMut,
+    small_stream: OutputStream,
+    held: usize,
+    /// Soft: the write that reaches it is taken whole.
+    window: usize,
+    has_stdout: bool,
+    stdout_writer: Option<Waker>,
+    stderr_writer: Option<Waker>,
+}
+
+impl Output {
+    pub(super) fn new(window: usize) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            small: BytesMut::new(),
+            small_stream: OutputStream::Stdout,
+            held: 0,
+            window: window.max(1),
+            has_stdout: false,
+            stdout_writer: None,
+            stderr_writer: None,
+        }
+    }
+
+    pub(super) fn poll_room(&mut self, stream: OutputStream, cx: &Context<'_>) -> Poll<()> {
+        if self.held < self.window {
+            return Poll::Ready(());
+        }
+        *self.writer(stream) = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn poll_empty(&mut self, stream: OutputStream, cx: &Context<'_>) -> Poll<()> {
+        if self.held == 0 {
+            return Poll::Ready(());
+        }
+        *self.writer(stream) = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn push(&mut self, stream: OutputStream, data: Bytes) {
+        if data.len() < COPIED_BELOW {
+            self.push_slice(stream, &data);
+            return;
+        }
+        self.note(stream, data.len());
+        self.seal();
+        self.pieces.push_back((stream, data));
+    }
+
+    pub(super) fn push_slice(&mut self, stream: OutputStream, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        self.note(stream, data.len());
+        if stream != self.small_stream {
+            self.seal();
+            self.small_stream = stream;
+        }
+        self.small.extend_from_slice(data);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(OutputStream, Bytes)> {
+        if self.pieces.is_empty() {
+            self.seal();
+        }
+        let (stream, data) = self.pieces.pop_front()?;
+        self.held -= data.len();
+        Some((stream, data))
+    }
+
+    /// Whoever may wait for room, if there is some.
+    pub(super) fn take_writers(&mut self) -> [Option<Waker>; 2] {
+        if self.held < self.window {
+            [self.stdout_writer.take(), self.stderr_writer.take()]
+        } else {
+            [None, None]
+        }
+    }
+
+    /// Whoever waits, since nothing is taken any more.
+    pub(super) fn give_up(&mut self) -> [Option<Waker>; 2] {
+        self.pieces.clear();
+        self.small.clear();
+        self.held = 0;
+        self.take_writers()
+    }
+
+    pub(super) fn has_stdout(&self) -> bool {
+        self.has_stdout
+    }
+
+    /// How many bytes a copying write may add: at least one.
+    pub(super) fn room(&self) -> usize {
+        self.window.saturating_sub(self.held).max(1)
+    }
+
+    fn note(&mut self, stream: OutputStream, len: usize) {
+        self.held += len;
+        self.has_stdout |= stream == OutputStream::Stdout;
+    }
+
+    fn seal(&mut self) {
+        if !self.small.is_empty() {
+            let data = self.small.split().freeze();
+            self.pieces.push_back((self.small_stream, data));
+        }
+    }
+
+    fn writer(&mut self, stream: OutputStream) -> &mut Option<Waker> {
+        match stream {
+            OutputStream::Stdout => &mut self.stdout_writer,
+            OutputStream::Stderr => &mut self.stderr_writer,
+        }
+    }
+}
+
+/// Larger writes go to the socket by handle, without a copy; each is a record of its own.
+const COPIED_BELOW: usize = 4096;
