@@ -186,8 +186,10 @@ impl Exchange {
     pub fn send_body(&mut self, conn: &mut Connection, data: Bytes) -> Result<(), ExchangeError> {
         if let Some(left) = &mut self.body_left {
             let len = data.len() as u64;
-            *left =
-                left.checked_sub(len).ok_or(ExchangeError::BodyTooLong { excess: len - *left })?;
+            let Some(rest) = left.checked_sub(len) else {
+                return Err(ExchangeError::BodyTooLong { excess: len - *left });
+            };
+            *left = rest;
         }
         match conn.request(self.key).map(|mut request| request.stdin(data)) {
             // The request has ended meanwhile; its body is of no interest any more.

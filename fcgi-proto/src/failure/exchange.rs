@@ -34,7 +34,10 @@ impl Exchange {
 
     /// The caller's error for what the source of the request's body reported.
     #[must_use]
-    pub fn failed_body(&self, error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Error {
+    pub fn failed_body(
+        &self,
+        error: impl Into<Box<dyn core::error::Error + Send + Sync>>,
+    ) -> Error {
         self.tell(Error::request_body(error))
     }
 

@@ -101,19 +101,12 @@ impl Driver {
     fn next_output(&mut self) -> Result<Option<Owned>, Error> {
         let mut rest: &[u8] = &self.input;
         let mut owned = None;
-        while let (None, Some(event)) =
-            (&owned, self.conn.poll_event(&mut rest).map_err(|error| self.exchange.failed(error))?)
-        {
+        while owned.is_none() {
+            let event = self.conn.poll_event(&mut rest);
+            let Some(event) = event.map_err(|error| self.exchange.failed(error))? else { break };
             let output = self.exchange.handle_event(event);
-            owned = match output.map_err(|error| self.exchange.failed(error))? {
-                Some(Output::Head { head, body }) => {
-                    Some(Owned::Head(head, self.input.slice_ref(body)))
-                }
-                Some(Output::Body(data)) => Some(Owned::Body(self.input.slice_ref(data))),
-                Some(Output::Stderr) => Some(Owned::Stderr),
-                Some(Output::End(_)) => Some(Owned::End),
-                _ => None,
-            };
+            let output = output.map_err(|error| self.exchange.failed(error))?;
+            owned = output.and_then(|output| own(output, &self.input));
         }
         let used = self.input.len() - rest.len();
         self.input.advance(used);
@@ -166,9 +159,14 @@ impl Driver {
         self.buf.reserve(READ_SIZE);
         let count = ready!(pin!(self.io.read_buf(&mut self.buf)).poll(cx))
             .map_err(|error| self.exchange.failed_io(error))?;
+        let now = self.started.elapsed();
         self.is_eof = count == 0;
-        self.exchange.handle_read(count, self.started.elapsed());
+        self.exchange.handle_read(count, now);
         self.input = self.buf.split().freeze();
+        // The timer is not asked while bytes flow, but the limit on the whole exchange holds then too.
+        if let Some(phase) = self.exchange.check_time(now) {
+            return Poll::Ready(Err(self.exchange.timed_out(phase, &self.timeouts)));
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -201,6 +199,17 @@ impl Driver {
             (Ok(()), _) => self.exchange.failed_io(io::ErrorKind::UnexpectedEof.into()),
         }
     }
+}
+
+/// Shares the data with the buffer that it was lent from.
+fn own(output: Output<'_>, input: &Bytes) -> Option<Owned> {
+    Some(match output {
+        Output::Head { head, body } => Owned::Head(head, input.slice_ref(body)),
+        Output::Body(data) => Owned::Body(input.slice_ref(data)),
+        Output::Stderr => Owned::Stderr,
+        Output::End(_) => Owned::End,
+        _ => return None,
+    })
 }
 
 impl fmt::Debug for Driver {
