@@ -38,6 +38,7 @@ mod failure;
 mod limits;
 mod outbox;
 pub mod params;
+pub mod pool;
 mod request;
 pub mod server;
 mod slots;

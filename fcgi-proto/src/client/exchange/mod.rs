@@ -1,13 +1,18 @@
+mod error;
+mod output;
+
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use error::ExchangeError;
+pub use output::{End, Output};
+
 use super::deadlines::{Deadlines, Waiting};
 use super::{Connection, Event};
-use crate::cgi::{BodyError, Piece, ResponseDecoder, ResponseError, ResponseHead};
-use crate::error::{BeginError, ProtocolError, SendError};
+use crate::cgi::{BodyError, Piece, ResponseDecoder, ResponseError};
+use crate::error::{BeginError, SendError};
 use crate::{Parts, Phase, ProtocolStatus, RequestKey, Timeouts};
 
 /// One request and its response on a [`Connection`]: the decisions that every adapter's client shares.
@@ -64,59 +69,6 @@ enum Sending {
     Body,
     Finished,
     Refused,
-}
-
-/// What an exchange has brought; data is lent from the input.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Output<'b> {
-    /// The response's head, once.
-    Head {
-        /// Status, reason and headers.
-        head: ResponseHead,
-        /// The first bytes of the body where they came with it, else empty.
-        body: &'b [u8],
-    },
-    /// More of the body, at least one byte.
-    Body(&'b [u8]),
-    /// Error output has come; see [`Exchange::stderr`].
-    Stderr,
-    /// The response is complete.
-    End(End),
-}
-
-/// How a response ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct End {
-    /// The exit status of a CGI program; most applications always say 0.
-    pub app_status: u32,
-    /// Whether the application was given the whole body. It need not wait for it.
-    pub is_body_sent: bool,
-    /// Bytes that came beyond the `Content-Length` of the response. They were dropped: what was delivered is complete.
-    pub body_excess: u64,
-}
-
-/// Why an exchange failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExchangeError {
-    /// The peer broke the protocol, or closed the connection early.
-    Protocol(ProtocolError),
-    /// The application refused the request (section 5.5).
-    Refused(ProtocolStatus),
-    /// What it sent is no CGI response, or shorter than its `Content-Length` says.
-    Response(ResponseError),
-    /// The source of the body gave more bytes than CONTENT_LENGTH announced.
-    BodyTooLong {
-        /// Bytes beyond the announced length, at least.
-        excess: u64,
-    },
-    /// The source of the body ended early.
-    BodyTooShort {
-        /// Bytes of the announced length that are missing.
-        missing: u64,
-    },
 }
 
 impl Exchange {
@@ -392,37 +344,5 @@ impl Stderr {
         let (kept, dropped) = data.split_at_checked(room).unwrap_or((data, &[]));
         self.kept.extend_from_slice(kept);
         self.dropped += dropped.len() as u64;
-    }
-}
-
-impl From<ProtocolError> for ExchangeError {
-    fn from(error: ProtocolError) -> Self {
-        Self::Protocol(error)
-    }
-}
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protocol(error) => error.fmt(f),
-            Self::Refused(status) => write!(f, "application refused the request with {status}"),
-            Self::Response(error) => error.fmt(f),
-            Self::BodyTooLong { excess } => {
-                write!(f, "request body is at least {excess} bytes longer than its content length")
-            }
-            Self::BodyTooShort { missing } => {
-                write!(f, "request body ended {missing} bytes short of its content length")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ExchangeError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Protocol(error) => Some(error),
-            Self::Response(error) => Some(error),
-            _ => None,
-        }
     }
 }

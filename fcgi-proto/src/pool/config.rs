@@ -1,0 +1,142 @@
+use core::num::{NonZeroU16, NonZeroUsize};
+use core::time::Duration;
+
+/// How a [`Pool`](super::Pool) behaves. Limits on connections count for each address apart.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::Config;
+///
+/// let config = Config::default().max_connections(32).idle_timeout(Duration::from_secs(5));
+/// assert_eq!(config.allowed_idle(), 8);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(super) max_connections: NonZeroUsize,
+    pub(super) max_idle: Option<usize>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_lifetime: Option<Duration>,
+    pub(super) max_requests: Option<u32>,
+    pub(super) max_waiting: usize,
+    pub(super) queue_timeout: Option<Duration>,
+    pub(super) multiplex: NonZeroU16,
+    pub(super) backoff: Duration,
+    pub(super) max_backoff: Duration,
+    pub(super) seed: u64,
+}
+
+impl Config {
+    /// How many connections to an address may be open at once, those being dialled among them. Default: 8; 0 counts as 1.
+    ///
+    /// More than php-fpm has workers is harmless: those wait in its listen queue, and its workers take turns.
+    #[must_use]
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// How many connections to an address may idle. Default: a quarter of [`max_connections`](Self::max_connections), at
+    /// least 1. 0 turns keep-alive off.
+    ///
+    /// Each idle connection occupies a worker of php-fpm: stay below its `pm.max_children`, also in the sum over all
+    /// processes that have a pool.
+    #[must_use]
+    pub fn max_idle(mut self, count: usize) -> Self {
+        self.max_idle = Some(count);
+        self
+    }
+
+    /// How long a connection may idle. Default: 10 s; `None` and zero mean without limit.
+    ///
+    /// php-fpm itself never closes one; ondemand workers (`pm.process_idle_timeout`, 10 s) cannot end while one idles.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = non_zero(limit.into());
+        self
+    }
+
+    /// How old a connection may be when a request begins on it. Default: 5 min; `None` and zero mean without limit.
+    ///
+    /// Behind one address there may be several hosts, and new ones get their share only by new connections.
+    #[must_use]
+    pub fn max_lifetime(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.max_lifetime = non_zero(limit.into());
+        self
+    }
+
+    /// How many requests a connection may carry. Default: without limit; `None` and 0 say the same.
+    ///
+    /// php-fpm counts by itself (`pm.max_requests`) and closes, which a pool sees as a stale connection.
+    #[must_use]
+    pub fn max_requests(mut self, limit: impl Into<Option<u32>>) -> Self {
+        self.max_requests = limit.into().filter(|limit| *limit > 0);
+        self
+    }
+
+    /// How many callers may wait for a connection. Default: 1024; nginx Plus and HAProxy queue without limit.
+    #[must_use]
+    pub fn max_waiting(mut self, count: usize) -> Self {
+        self.max_waiting = count;
+        self
+    }
+
+    /// How long a caller may wait for a connection. Default: 5 s; `None` and zero mean without limit.
+    #[must_use]
+    pub fn queue_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.queue_timeout = non_zero(limit.into());
+        self
+    }
+
+    /// How many requests may share a connection. Default: 1, all that php-fpm can do.
+    ///
+    /// Only for applications that are known to multiplex: most others do not refuse a second request but mix the two up.
+    #[must_use]
+    pub fn multiplex(mut self, requests: NonZeroU16) -> Self {
+        self.multiplex = requests;
+        self
+    }
+
+    /// How long an address is left alone after it could not be connected to: at first `first`, then twice as long each
+    /// time, up to `most`. Default: 20 ms to 1 s.
+    #[must_use]
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        self.backoff = first;
+        self.max_backoff = most.max(first);
+        self
+    }
+
+    /// Seeds the choice between addresses. Default: a constant. Give each process its own, so that they do not choose alike.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many connections to an address may idle, as set or by default.
+    #[must_use]
+    pub fn allowed_idle(&self) -> usize {
+        self.max_idle.unwrap_or_else(|| (self.max_connections.get() / 4).max(1))
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: NonZeroUsize::MIN.saturating_add(7),
+            max_idle: None,
+            idle_timeout: Some(Duration::from_secs(10)),
+            max_lifetime: Some(Duration::from_secs(300)),
+            max_requests: None,
+            max_waiting: 1024,
+            queue_timeout: Some(Duration::from_secs(5)),
+            multiplex: NonZeroU16::MIN,
+            backoff: Duration::from_millis(20),
+            max_backoff: Duration::from_secs(1),
+            seed: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+}
+
+fn non_zero(limit: Option<Duration>) -> Option<Duration> {
+    limit.filter(|limit| !limit.is_zero())
+}

@@ -1,0 +1,38 @@
+//! Which request goes over which connection: the policy of a pool, without the connections.
+//!
+//! A [`Pool`] decides; an adapter dials, sends and closes as it is told, and reports what came of it. Time is passed in, as
+//! a duration since any fixed moment, and nothing here waits. All adapters share it, so that they behave alike, and it
+//! can be tested with thousands of simulated schedules.
+//!
+//! ```
+//! use core::time::Duration;
+//! use fcgi_proto::pool::{Config, Grant, Pool};
+//!
+//! let mut pool = Pool::new(Config::default(), 1);
+//! let now = Duration::ZERO;
+//! let Ok(Grant::Dial { conn, upstream: 0 }) = pool.acquire(now) else { panic!() };
+//! pool.handle_connected(conn, now); // the adapter has dialled; it sends the request and reads the response
+//! pool.handle_first_byte(conn);
+//! assert!(pool.release(conn, true, now).is_keep()); // and may keep the connection
+//! assert_eq!(pool.acquire(now), Ok(Grant::Reuse { conn, upstream: 0 }));
+//! ```
+//!
+//! # Why idle connections give way
+//! A kept connection occupies a whole worker of php-fpm, also while it idles. So a connection is kept after a request only
+//! when nobody could use its worker: no caller waits in the queue, and no request of this pool waits on a connection that
+//! no worker has picked up yet. nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there.
+
+mod config;
+mod conn;
+mod decision;
+mod queue;
+mod retry;
+mod state;
+mod upstream;
+
+pub use config::Config;
+pub use conn::ConnId;
+pub use decision::{AcquireError, Action, Grant, Released, Snapshot};
+pub use queue::{WaitError, WaiterId};
+pub use retry::Attempt;
+pub use state::Pool;
