@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use core::convert::Infallible;
 use core::fmt;
 use core::net::{Ipv6Addr, SocketAddr};
 use core::str::FromStr;
@@ -225,6 +226,13 @@ impl fmt::Display for AddressError {
 }
 
 impl core::error::Error for AddressError {}
+
+/// So that a function may take an [`Address`] as well as text that becomes one.
+impl From<Infallible> for AddressError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

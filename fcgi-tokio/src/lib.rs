@@ -9,11 +9,25 @@
 //! assert_eq!(body, "Hello Swoole");
 //! # Ok(()) }
 //! ```
-//! [`Client::execute`] gives the response as a stream, with its head, error output and exit status.
+//! [`Client::execute`] gives the response as a stream, with its head, error output and exit status. Every wait has a limit ([`Timeouts`]), and an
+//! [`Error`] says what happened, in which phase, at which address.
+//!
+//! # Application
+//! See [`server`]: a handler for each request, behind any web server.
 
 mod client;
+pub mod server;
 
-pub use client::{Body, Client, MAX_CALL_BODY, Request, Response, ResponseBody, call};
+pub use client::{
+    Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,
+};
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::End;
+pub use fcgi_proto::pool::Config as PoolConfig;
 pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts};
+pub use server::{Listener, Server, serve};
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

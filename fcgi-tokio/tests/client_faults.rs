@@ -161,7 +161,7 @@ async fn each_limit_fires_and_says_which_it_was() {
     let short = Duration::from_millis(50);
     let silent = peer(|mut stream| async move {
         read_request(&mut stream).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let error = timed_out(&silent, Timeouts::NONE.with_first_byte(short)).await;
     assert_eq!((error.phase(), error.limit()), (Some(Phase::FirstByte), Some(short)));
@@ -170,7 +170,7 @@ async fn each_limit_fires_and_says_which_it_was() {
     let stalls = peer(|mut stream| async move {
         read_request(&mut stream).await;
         let _ = stream.write_all(&HELLO[..20]).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let error = timed_out(&stalls, Timeouts::NONE.with_idle(short)).await;
     assert_eq!(error.phase(), Some(Phase::Idle));
@@ -244,11 +244,8 @@ async fn a_full_listen_queue_is_waited_for() {
     socket.bind(&path).expect("bound");
     let listener = socket.listen(1).expect("listening");
     let mut waiting = Vec::new();
-    loop {
-        match UnixStream::connect(&path).await {
-            Ok(stream) => waiting.push(stream),
-            Err(_full) => break,
-        }
+    while let Ok(stream) = UnixStream::connect(&path).await {
+        waiting.push(stream);
     }
     let address = Address::unix(path.to_str().expect("UTF-8"));
     // Nobody accepts: the connect limit it is.

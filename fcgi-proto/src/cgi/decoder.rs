@@ -17,7 +17,8 @@ use crate::error::FirstBytes;
 /// - `Status: 404 Not Found`, `Status: 404`, blanks around either; a header without a blank behind the colon.
 /// - `HTTP/1.1 404 Not Found` as the first line counts as a status, since PHP writes it so with
 ///   `cgi.rfc2616_headers=1`. nginx skips such a line (and answers 200), Apache answers 500.
-/// - A line without a colon is skipped, so that a stray warning above the head does no harm.
+/// - A line without a colon is skipped, so that a stray warning above the head does no harm. nginx answers 502 and
+///   Apache 500 to one.
 /// - Of several `Status` and `Location` the first counts.
 ///
 /// Everything else is a [`HeadError`]: nothing is forwarded unchecked. Continuation lines are refused, because CGI has

@@ -179,8 +179,8 @@ pub enum Redirect<'h> {
     /// `Location: /path?query` and no other field, nor a status: the server itself is to answer with what it has at
     /// that path (RFC 3875 section 6.2.2).
     ///
-    /// A server that does not do this sends the 302 that [`ResponseHead::status`] says, which nginx does too and Apache
-    /// and lighttpd do not. PHP never asks for it: it adds `Status` and `Content-Type` by itself.
+    /// A server that does not do this sends the 302 that [`ResponseHead::status`] says, as nginx does. PHP never asks for
+    /// it: it adds `Status` and `Content-Type` by itself.
     Local(&'h [u8]),
     /// The client is to go there (RFC 3875 sections 6.2.3 and 6.2.4): an absolute URL, or what HTTP knows as a relative
     /// reference.

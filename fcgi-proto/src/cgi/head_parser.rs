@@ -45,8 +45,8 @@ impl Line<'_> {
         if self.start == 0 && line.starts_with(b"HTTP/") {
             return self.status_line(head);
         }
-        // Without a colon a line is no header. Swoole's client skips such lines, Apache answers 500. A stray warning
-        // above the head should not take the page down; a head that has nothing else is refused as a whole.
+        // Without a colon a line is no header. Swoole's client skips such lines, nginx and Apache refuse the response.
+        // A stray warning above the head should not take the page down; a head with nothing else is refused as a whole.
         let Some(colon) = memchr(b':', line).map(|at| self.start + at) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@
 //! - [`ResponseDecoder`] turns the bytes of STDOUT into a [`ResponseHead`] and the pieces of the body;
 //! - [`environment`] turns the facts of an HTTP request into the parameters of a script;
 //! - [`script`] finds the script in the path of a URL;
-//! - [`script_error`] recognises the answers of PHP-FPM that mean that there is no such script.
+//! - [`script_error()`] recognises the answers of PHP-FPM that mean that there is no such script.
 //!
 //! What this is not: an HTTP parser or server. Requests come in parsed, responses go out as data.
 //!

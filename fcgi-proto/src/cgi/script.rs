@@ -122,9 +122,7 @@ const fn hex_digit(byte: u8) -> Option<u8> {
 /// Escapes are known to be well-formed here, so that `%2F` can only be one.
 fn has_encoded_slash(raw: &str) -> bool {
     memchr::memchr_iter(b'%', raw.as_bytes()).any(|at| {
-        raw.as_bytes()
-            .get(at..at + 3)
-            .is_some_and(|escape| escape.eq_ignore_ascii_case(b"%2F"))
+        raw.as_bytes().get(at..at + 3).is_some_and(|escape| escape.eq_ignore_ascii_case(b"%2F"))
     })
 }
 
@@ -214,7 +212,10 @@ pub fn split<'p, S: AsRef<str>>(
 }
 
 /// Every prefix of `path` that ends with a suffix at the end of a segment, the shortest first.
-fn candidates<'p, S: AsRef<str>>(path: &'p str, suffixes: &[S]) -> impl Iterator<Item = ScriptSplit<'p>> {
+fn candidates<'p, S: AsRef<str>>(
+    path: &'p str,
+    suffixes: &[S],
+) -> impl Iterator<Item = ScriptSplit<'p>> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     ends.filter_map(move |end| {
         let (script_name, path_info) = path.split_at_checked(end)?;

@@ -2,8 +2,8 @@
 //!
 //! `what happened[ with whom][: cause][ (where, how far)][; what usually helps]`
 
+use core::error::Error as StdError;
 use core::fmt;
-use std::error::Error as StdError;
 use std::io;
 
 use super::{Error, ErrorKind, Inner};
@@ -31,9 +31,14 @@ impl Inner {
             ErrorKind::Address(_) => Ok(()),
             ErrorKind::Request(error) => write!(f, "request to {whom} cannot be sent: {error}"),
             ErrorKind::RequestBody => f.write_str("reading the request body failed"),
+            ErrorKind::PoolFull { limit } => {
+                write!(f, "{limit} callers wait for a connection to {whom} already")
+            }
             ErrorKind::Connect => write!(f, "cannot connect to {whom}"),
             ErrorKind::Timeout => self.timeout(f, whom),
-            ErrorKind::Reset => write!(f, "{whom} closed the connection before the response was complete"),
+            ErrorKind::Reset => {
+                write!(f, "{whom} closed the connection before the response was complete")
+            }
             ErrorKind::Protocol(error) => write!(f, "{whom} broke the FastCGI protocol: {error}"),
             ErrorKind::NotFastCgi(first) => match first.looks_like() {
                 Some(name) => write!(f, "{whom} speaks {name}, not FastCGI: it sent {first}"),
@@ -53,7 +58,9 @@ impl Inner {
             }
             ErrorKind::Status(status) => write!(f, "{whom} answered with status {status}"),
             ErrorKind::Head(error) => write!(f, "{whom} sent no valid response head: {error}"),
-            ErrorKind::Body(error) => write!(f, "{whom} sent a response of the wrong length: {error}"),
+            ErrorKind::Body(error) => {
+                write!(f, "{whom} sent a response of the wrong length: {error}")
+            }
             ErrorKind::TooLarge { limit } => {
                 write!(f, "response of {whom} is larger than the limit of {limit} bytes")
             }
@@ -63,14 +70,17 @@ impl Inner {
 
     fn timeout(&self, f: &mut fmt::Formatter<'_>, whom: Whom<'_>) -> fmt::Result {
         match self.phase {
-            Some(Phase::Queue) => write!(f, "queue timeout: no connection to {whom} became free")?,
-            Some(Phase::Connect) => write!(f, "connect timeout: {whom} did not accept the connection")?,
-            Some(Phase::FirstByte) => write!(f, "first byte timeout: {whom} did not begin to answer")?,
-            Some(Phase::Idle) => write!(f, "idle timeout: nothing went to or came from {whom}")?,
-            Some(Phase::Total) => write!(f, "total timeout: {whom} did not finish")?,
-            Some(phase) => write!(f, "{phase} timeout: {whom} made no progress")?,
-            None => write!(f, "timeout: {whom} made no progress")?,
+            Some(phase) => write!(f, "{phase} timeout: ")?,
+            None => f.write_str("timeout: ")?,
         }
+        match self.phase {
+            Some(Phase::Queue) => write!(f, "no connection to {whom} became free"),
+            Some(Phase::Connect) => write!(f, "{whom} did not accept the connection"),
+            Some(Phase::FirstByte) => write!(f, "{whom} did not begin to answer"),
+            Some(Phase::Idle) => write!(f, "nothing went to or came from {whom}"),
+            Some(Phase::Total) => write!(f, "{whom} did not finish"),
+            _ => write!(f, "{whom} made no progress"),
+        }?;
         match self.limit {
             Some(limit) => write!(f, " within {limit:?}"),
             None => Ok(()),
@@ -86,16 +96,19 @@ impl Inner {
         }
         match source.downcast_ref::<io::Error>() {
             // The kind reads better than "Connection refused (os error 111)", which `source` still has.
-            Some(error) if error.raw_os_error().is_some() && is_named(error.kind()) => {
-                write!(f, "{}", error.kind())
-            }
+            Some(error) if error.get_ref().is_none() => match error.kind() {
+                io::ErrorKind::NotFound => f.write_str("no such file or directory"),
+                kind if is_named(kind) => write!(f, "{kind}"),
+                _ => write!(f, "{error}"),
+            },
             _ => chain(f, &**source),
         }
     }
 
     /// Where it happened and how many bytes went each way, once there was an exchange.
     fn progress(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = self.phase.filter(|_| !matches!(self.kind, ErrorKind::Timeout | ErrorKind::Connect));
+        let phase =
+            self.phase.filter(|_| !matches!(self.kind, ErrorKind::Timeout | ErrorKind::Connect));
         let has_bytes = self.bytes_sent > 0 || self.bytes_received > 0;
         if !self.is_about_exchange() || (phase.is_none() && !has_bytes) {
             return Ok(());
@@ -113,7 +126,10 @@ impl Inner {
 
     /// Whether the exchange failed, rather than carried a response that the caller does not like.
     const fn is_about_exchange(&self) -> bool {
-        !matches!(self.kind, ErrorKind::ScriptNotFound(_) | ErrorKind::Status(_) | ErrorKind::Address(_))
+        !matches!(
+            self.kind,
+            ErrorKind::ScriptNotFound(_) | ErrorKind::Status(_) | ErrorKind::Address(_)
+        )
     }
 
     /// What usually helps.
@@ -121,9 +137,15 @@ impl Inner {
         Some(match self.kind {
             ErrorKind::Connect => return self.connect_hint(),
             ErrorKind::Timeout => match self.phase? {
-                Phase::Connect => "is the host reachable, and is the listen queue of the application full?",
-                Phase::Queue => "all connections are busy: does the application have enough workers?",
-                Phase::FirstByte => "the script is slow, or all workers are busy (pm.max_children of php-fpm)",
+                Phase::Connect => {
+                    "is the host reachable, and is the listen queue of the application full?"
+                }
+                Phase::Queue => {
+                    "all connections are busy: does the application have enough workers?"
+                }
+                Phase::FirstByte => {
+                    "the script is slow, or all workers are busy (pm.max_children of php-fpm)"
+                }
                 _ => return None,
             },
             ErrorKind::Reset if self.bytes_received == 0 => {
@@ -165,7 +187,6 @@ fn is_named(kind: io::ErrorKind) -> bool {
         io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NotFound
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::TimedOut

@@ -1,6 +1,6 @@
 //! The kinds of failure, and their stable names.
 
-use std::error::Error as StdError;
+use core::error::Error as StdError;
 
 use crate::address::AddressErrorKind;
 use crate::cgi::{BodyError, HeadError, ScriptError};
@@ -18,6 +18,11 @@ pub enum ErrorKind {
     Request(RequestError),
     /// The source of the request's body failed, or gave another number of bytes than announced.
     RequestBody,
+    /// As many callers as allowed wait for a connection of the pool already.
+    PoolFull {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// No connection could be made.
     Connect,
     /// A limit has passed; [`Error::phase`](super::Error::phase) says which.
@@ -61,6 +66,7 @@ impl ErrorKind {
             Self::Address(_) => "address",
             Self::Request(_) => "request",
             Self::RequestBody => "request_body",
+            Self::PoolFull { .. } => "pool_full",
             Self::Connect => "connect",
             Self::Timeout => "timeout",
             Self::Reset => "reset",

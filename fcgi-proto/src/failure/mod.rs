@@ -6,8 +6,8 @@ mod kind;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::error::Error as StdError;
 use core::time::Duration;
-use std::error::Error as StdError;
 use std::io;
 
 pub use kind::ErrorKind;
@@ -230,7 +230,7 @@ impl Error {
     #[must_use]
     pub fn is_safe_to_retry(&self) -> bool {
         match self.inner.kind {
-            ErrorKind::Overloaded | ErrorKind::CantMultiplex => true,
+            ErrorKind::PoolFull { .. } | ErrorKind::Overloaded | ErrorKind::CantMultiplex => true,
             ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Reset | ErrorKind::Io => {
                 !self.inner.is_begun
             }

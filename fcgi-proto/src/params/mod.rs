@@ -1,7 +1,7 @@
 //! Name-value pairs (section 3.4): the parameters of a request, and the values that a server asks an application for.
 //!
 //! [`Params`] keeps the pairs in the order they came, with repeats, in the one buffer that they have on the wire; it is
-//! walked lazily. [`encode`] writes pairs as records.
+//! walked lazily. [`encode()`] writes pairs as records.
 
 mod encode;
 mod iter;

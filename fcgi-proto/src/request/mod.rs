@@ -123,6 +123,23 @@ impl<B: Default> Request<B> {
             error: None,
         }
     }
+
+    /// A request with exactly these variables, such as those of a [`cgi::Environment`](crate::cgi::Environment).
+    ///
+    /// Nothing is derived or added but `CONTENT_LENGTH`.
+    #[must_use]
+    pub fn from_params(params: Params) -> Self {
+        Self {
+            role: Role::Responder,
+            params,
+            has_uri: true,
+            body: B::default(),
+            content_length: None,
+            timeouts: None,
+            keep_conn: None,
+            error: None,
+        }
+    }
 }
 
 impl<B> Request<B> {

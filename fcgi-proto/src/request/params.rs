@@ -79,7 +79,10 @@ impl<B> Request<B> {
 
     /// Appends pairs to the query, form-encoded.
     #[must_use]
-    pub fn query<K: AsRef<[u8]>, V: AsRef<[u8]>>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn query<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         let mut query = self.params.get("QUERY_STRING").unwrap_or_default().to_vec();
         form_encode(&mut query, pairs);
         self.query_string(query)
@@ -172,7 +175,8 @@ impl<B> Request<B> {
     /// Sets `HTTPS=on` and `REQUEST_SCHEME`, or takes them back; `SERVER_PORT` follows where it was the other default.
     #[must_use]
     pub fn https(mut self, is_https: bool) -> Self {
-        let (scheme, from, to) = if is_https { ("https", "80", "443") } else { ("http", "443", "80") };
+        let (scheme, from, to) =
+            if is_https { ("https", "80", "443") } else { ("http", "443", "80") };
         self.params.set("REQUEST_SCHEME", scheme);
         if self.params.get_str("SERVER_PORT") == Some(from) {
             self.params.set("SERVER_PORT", to);

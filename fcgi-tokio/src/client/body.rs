@@ -80,6 +80,15 @@ impl Body {
         Self(Kind::Stream { stream: Box::pin(stream), len })
     }
 
+    /// The same body once more, unless it is a stream, which can be read only once.
+    pub(crate) fn try_clone(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Empty => Some(Self::empty()),
+            Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
+            Kind::Stream { .. } => None,
+        }
+    }
+
     /// The next piece of the body.
     pub(crate) fn poll_chunk(
         &mut self,

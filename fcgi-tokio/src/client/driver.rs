@@ -6,11 +6,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use fcgi_proto::cgi::ResponseHead;
 use fcgi_proto::client::{Config, Connection, Exchange, Output};
+use fcgi_proto::pool::Attempt;
 use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 
 use super::body::Body;
+use super::lease::Lease;
 use super::stream::Stream;
 
 /// How much is read at once, and so the most that a slow consumer holds besides what it was given.
@@ -21,19 +23,38 @@ const READ_SIZE: usize = 16 * 1024;
 /// Each poll feeds the body, writes and reads, so that an application that answers early neither waits nor makes us
 /// wait. Dropping it closes the socket, which is the only way to abort that every application understands.
 pub(super) struct Driver {
-    io: Stream,
-    conn: Connection,
+    /// Gone once the exchange is over: given back to its pool, or closed.
+    link: Option<Link>,
+    lease: Option<Lease>,
     exchange: Exchange,
     body: Body,
     /// What was read and not yet looked at.
     input: Bytes,
-    buf: BytesMut,
     is_eof: bool,
     /// Why writing failed, for the error in case that no answer comes.
     write_error: Option<io::Error>,
     timeouts: Timeouts,
     started: Instant,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// A connection that carries one request at a time.
+#[derive(Debug)]
+pub(super) struct Link {
+    io: Stream,
+    conn: Connection,
+    buf: BytesMut,
+}
+
+impl Link {
+    pub(super) fn new(io: Stream, config: Config) -> Self {
+        Self { io, conn: Connection::new(config), buf: BytesMut::new() }
+    }
+
+    /// Whether an idle connection is of no more use: the peer has closed it, or says what nobody asked for.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.conn.is_idle() || self.io.has_news()
+    }
 }
 
 /// [`Output`] with the data shared from the read buffer.
@@ -47,28 +68,34 @@ pub(super) enum Owned {
 
 impl Driver {
     pub(super) fn begin(
-        io: Stream,
+        mut link: Link,
+        lease: Option<Lease>,
         parts: &Parts,
         body: Body,
         timeouts: Timeouts,
         started: Instant,
     ) -> Result<Self, Error> {
-        let mut conn = Connection::new(Config::default());
-        let exchange = Exchange::begin(&mut conn, parts, timeouts, started.elapsed())
+        let exchange = Exchange::begin(&mut link.conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
         Ok(Self {
-            io,
-            conn,
+            link: Some(link),
+            lease,
             exchange,
             body,
             input: Bytes::new(),
-            buf: BytesMut::new(),
             is_eof: false,
             write_error: None,
             timeouts,
             started,
             timer: None,
         })
+    }
+
+    /// Whether a request that failed may be sent again, since it only met a stale connection.
+    pub(super) fn may_retry(&self, is_replayable: bool, number: u32) -> bool {
+        let is_reused = self.lease.as_ref().is_some_and(Lease::is_reused);
+        let has_response = self.exchange.bytes_received() > 0;
+        Attempt { is_reused, has_response, is_replayable, number }.may_retry()
     }
 
     pub(super) const fn exchange(&self) -> &Exchange {
@@ -79,10 +106,27 @@ impl Driver {
         &mut self.exchange
     }
 
-    /// The next news of the response. After an error or [`Owned::End`] there is nothing more to poll for.
+    /// The next news of the response. After an error or [`Owned::End`] the connection is gone, and every further call
+    /// gives [`Owned::End`].
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<Owned, Error>> {
+        let output = ready!(self.poll_link(cx));
+        match output {
+            Ok(Owned::End) => self.give_back(),
+            Ok(_) => {}
+            Err(ref error) => {
+                if let Some(lease) = &self.lease {
+                    lease.on_error(error);
+                }
+                self.link = None;
+            }
+        }
+        Poll::Ready(output)
+    }
+
+    fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Result<Owned, Error>> {
         loop {
-            if let Some(output) = self.next_output()? {
+            let Some(link) = &mut self.link else { return Poll::Ready(Ok(Owned::End)) };
+            if let Some(output) = next_output(link, &mut self.exchange, &mut self.input)? {
                 return Poll::Ready(Ok(output));
             }
             if self.is_eof {
@@ -98,30 +142,16 @@ impl Driver {
         }
     }
 
-    fn next_output(&mut self) -> Result<Option<Owned>, Error> {
-        let mut rest: &[u8] = &self.input;
-        let mut owned = None;
-        while owned.is_none() {
-            let event = self.conn.poll_event(&mut rest);
-            let Some(event) = event.map_err(|error| self.exchange.failed(error))? else { break };
-            let output = self.exchange.handle_event(event);
-            let output = output.map_err(|error| self.exchange.failed(error))?;
-            owned = output.and_then(|output| own(output, &self.input));
-        }
-        let used = self.input.len() - rest.len();
-        self.input.advance(used);
-        Ok(owned)
-    }
-
     /// Feeds the body until the output is at its cap. Ready when something was queued.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(link) = &mut self.link else { return Poll::Pending };
         let mut is_moving = false;
-        while self.exchange.wants_body(&self.conn) {
+        while self.exchange.wants_body(&link.conn) {
             let Poll::Ready(chunk) = self.body.poll_chunk(cx) else { break };
             is_moving = true;
             let result = match chunk {
-                Some(Ok(data)) => self.exchange.send_body(&mut self.conn, data),
-                None => self.exchange.finish_body(&mut self.conn),
+                Some(Ok(data)) => self.exchange.send_body(&mut link.conn, data),
+                None => self.exchange.finish_body(&mut link.conn),
                 Some(Err(error)) => return Poll::Ready(Err(self.exchange.failed_body(error))),
             };
             result.map_err(|error| self.exchange.failed(error))?;
@@ -131,15 +161,16 @@ impl Driver {
 
     /// Writes as much as the socket takes. Ready when something was written, or when writing has failed for good.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(link) = &mut self.link else { return Poll::Pending };
         let mut is_moving = false;
-        while self.exchange.wants_write(&self.conn) {
+        while self.exchange.wants_write(&link.conn) {
             // `write_buf` keeps no state, so that a new future can take over at each poll.
-            let written = pin!(self.io.write_buf(&mut self.conn.outgoing())).poll(cx);
+            let written = pin!(link.io.write_buf(&mut link.conn.outgoing())).poll(cx);
             let error = match written {
                 Poll::Pending => break,
                 Poll::Ready(Ok(count)) if count > 0 => {
                     is_moving = true;
-                    self.exchange.handle_written(&self.conn, count, self.started.elapsed());
+                    self.exchange.handle_written(&link.conn, count, self.started.elapsed());
                     continue;
                 }
                 Poll::Ready(Ok(_)) => io::ErrorKind::WriteZero.into(),
@@ -153,16 +184,19 @@ impl Driver {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if !self.conn.wants_read() {
+        let Some(link) = self.link.as_mut().filter(|link| link.conn.wants_read()) else {
             return Poll::Pending;
-        }
-        self.buf.reserve(READ_SIZE);
-        let count = ready!(pin!(self.io.read_buf(&mut self.buf)).poll(cx))
+        };
+        link.buf.reserve(READ_SIZE);
+        let count = ready!(pin!(link.io.read_buf(&mut link.buf)).poll(cx))
             .map_err(|error| self.exchange.failed_io(error))?;
+        self.input = link.buf.split().freeze();
         let now = self.started.elapsed();
         self.is_eof = count == 0;
         self.exchange.handle_read(count, now);
-        self.input = self.buf.split().freeze();
+        if let Some(lease) = self.lease.as_mut().filter(|_| count > 0) {
+            lease.on_first_byte();
+        }
         // The timer is not asked while bytes flow, but the limit on the whole exchange holds then too.
         if let Some(phase) = self.exchange.check_time(now) {
             return Poll::Ready(Err(self.exchange.timed_out(phase, &self.timeouts)));
@@ -177,9 +211,10 @@ impl Driver {
             if let Some(phase) = self.exchange.check_time(self.started.elapsed()) {
                 return Poll::Ready(self.exchange.timed_out(phase, &self.timeouts));
             }
-            let deadline =
-                self.exchange.deadline().and_then(|limit| self.started.checked_add(limit));
-            let Some(deadline) = deadline else { return Poll::Pending };
+            let limit = self.exchange.deadline();
+            let Some(deadline) = limit.and_then(|limit| self.started.checked_add(limit)) else {
+                return Poll::Pending;
+            };
             let timer =
                 self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
             if timer.deadline() > deadline || timer.is_elapsed() {
@@ -189,9 +224,20 @@ impl Driver {
         }
     }
 
+    /// The response is complete: another request may have the connection, if it is fit for one.
+    fn give_back(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        if let Some(lease) = self.lease.take() {
+            if self.exchange.is_reusable(&link.conn) && self.input.is_empty() {
+                lease.give_back(link);
+            }
+        }
+    }
+
     /// The peer has closed and the response is not complete.
     fn closed(&mut self) -> Error {
-        match (self.conn.handle_eof(), self.write_error.take()) {
+        let result = self.link.as_mut().map_or(Ok(()), |link| link.conn.handle_eof());
+        match (result, self.write_error.take()) {
             (Err(ProtocolError::UnexpectedEof { .. }), Some(error)) => {
                 self.exchange.failed_io(error)
             }
@@ -199,6 +245,24 @@ impl Driver {
             (Ok(()), _) => self.exchange.failed_io(io::ErrorKind::UnexpectedEof.into()),
         }
     }
+}
+
+fn next_output(
+    link: &mut Link,
+    exchange: &mut Exchange,
+    input: &mut Bytes,
+) -> Result<Option<Owned>, Error> {
+    let mut rest: &[u8] = input;
+    let mut owned = None;
+    while owned.is_none() {
+        let event = link.conn.poll_event(&mut rest);
+        let Some(event) = event.map_err(|error| exchange.failed(error))? else { break };
+        let output = exchange.handle_event(event).map_err(|error| exchange.failed(error))?;
+        owned = output.and_then(|output| own(output, input));
+    }
+    let used = input.len() - rest.len();
+    input.advance(used);
+    Ok(owned)
 }
 
 /// Shares the data with the buffer that it was lent from.
@@ -214,6 +278,9 @@ fn own(output: Output<'_>, input: &Bytes) -> Option<Owned> {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("io", &self.io).field("exchange", &self.exchange).finish()
+        f.debug_struct("Driver")
+            .field("link", &self.link)
+            .field("exchange", &self.exchange)
+            .finish()
     }
 }

@@ -2,7 +2,10 @@
 
 mod body;
 mod driver;
+mod lease;
+mod pool;
 mod response;
+mod shared;
 mod stream;
 
 use std::future::{Future, poll_fn};
@@ -10,11 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
+use fcgi_proto::client::Config;
 use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts};
 use tokio::time::Instant;
 
 pub use body::Body;
-use driver::{Driver, Owned};
+use driver::{Driver, Link, Owned};
+pub use pool::{Metrics, Pool};
 pub use response::{Response, ResponseBody};
 pub(crate) use stream::Stream;
 
@@ -97,7 +102,8 @@ impl Client {
     /// Safe.
     pub async fn connect(address: &str) -> Result<Self, Error> {
         let client = Self::new(parse(address)?);
-        client.dial(Instant::now(), &client.timeouts).await?;
+        let started = Instant::now();
+        dial(&client.address, started, &client.timeouts).await?;
         Ok(client)
     }
 
@@ -129,8 +135,9 @@ impl Client {
         let started = Instant::now();
         let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
-        let io = self.dial(started, &timeouts).await?;
-        let mut driver = Driver::begin(io, &parts, body, timeouts, started)
+        let io = dial(&self.address, started, &timeouts).await?;
+        let link = Link::new(io, Config::default());
+        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)
             .map_err(|error| error.to(&self.address))?;
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
@@ -158,32 +165,33 @@ impl Client {
         response.error_for_status().map_err(|error| error.to(&self.address).with_script(script))
     }
 
-    async fn dial(&self, started: Instant, timeouts: &Timeouts) -> Result<Stream, Error> {
-        let limit = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)]
-            .into_iter()
-            .filter_map(|(limit, phase)| Some((limit?, phase)))
-            .min_by_key(|(limit, _)| *limit);
-        let connected = match limit {
-            None => Stream::connect(&self.address).await,
-            Some((limit, phase)) => within(started, limit, Stream::connect(&self.address))
-                .await
-                .ok_or_else(|| Error::timeout(phase, limit).to(&self.address))?,
-        };
-        connected.map_err(|error| Error::connect(&self.address, error))
-    }
-
     fn refused(&self, error: fcgi_proto::RequestError) -> Error {
         Error::new(ErrorKind::Request(error)).to(&self.address)
     }
 }
 
+/// Connects within the limits, which count from `started`.
+async fn dial(address: &Address, started: Instant, timeouts: &Timeouts) -> Result<Stream, Error> {
+    let limits = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)];
+    within(started, limits, Stream::connect(address))
+        .await
+        .map_err(|error| error.to(address))?
+        .map_err(|error| Error::connect(address, error))
+}
+
+/// Waits no longer than the shortest of some limits, which count from `started`.
 async fn within<T>(
     started: Instant,
-    limit: Duration,
+    limits: [(Option<Duration>, Phase); 2],
     future: impl Future<Output = T>,
-) -> Option<T> {
-    let Some(deadline) = started.checked_add(limit) else { return Some(future.await) };
-    tokio::time::timeout_at(deadline, future).await.ok()
+) -> Result<T, Error> {
+    let shortest = limits.into_iter().filter_map(|(limit, phase)| Some((limit?, phase)));
+    let Some((limit, phase)) = shortest.min_by_key(|(limit, _)| *limit) else {
+        return Ok(future.await);
+    };
+    let Some(deadline) = started.checked_add(limit) else { return Ok(future.await) };
+    let result = tokio::time::timeout_at(deadline, future).await;
+    result.map_err(|_elapsed| Error::timeout(phase, limit))
 }
 
 fn parse(address: &str) -> Result<Address, Error> {

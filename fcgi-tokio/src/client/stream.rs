@@ -29,6 +29,18 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Whether something is to be read: bytes, the end, or an error.
+    pub(crate) fn has_news(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+        };
+        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
 /// A full listen queue makes a connect to a Unix socket fail at once where TCP would wait; so this waits as well, until
 /// the caller's connect timeout.
 async fn connect_unix(path: &str) -> io::Result<UnixStream> {

@@ -31,11 +31,13 @@ impl<'a> Environment<'a> {
         let mut joined = Vec::new();
         for (at, &(name, value)) in self.headers.iter().enumerate() {
             let (earlier, from_here) = self.headers.split_at_checked(at).unwrap_or_default();
-            let is_repeat = |&(other, value): &(&[u8], &[u8])| is_same(other, name) && is_printable(value);
+            let is_repeat =
+                |&(other, value): &(&[u8], &[u8])| is_same(other, name) && is_printable(value);
             if !is_printable(value) || earlier.iter().any(is_repeat) || !self.is_copied(name) {
                 continue;
             }
-            let mut repeats = from_here.iter().filter(|&header| is_repeat(header)).skip(1).peekable();
+            let mut repeats =
+                from_here.iter().filter(|&header| is_repeat(header)).skip(1).peekable();
             if repeats.peek().is_none() || is_single_valued(name) {
                 visit(name, trim(value));
                 continue;
@@ -102,9 +104,8 @@ impl<'a> Environment<'a> {
 }
 
 fn is_end_to_end(name: &[u8]) -> bool {
-    let has_prefix = |prefix: &[u8]| {
-        name.get(..prefix.len()).is_some_and(|start| is_same(start, prefix))
-    };
+    let has_prefix =
+        |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| is_same(start, prefix));
     is_in(name, &END_TO_END) || has_prefix(b"X-Forwarded-") || has_prefix(b"Content-")
 }
 
@@ -112,7 +113,7 @@ fn is_in(name: &[u8], list: &[&[u8]]) -> bool {
     list.iter().any(|other| is_same(name, other))
 }
 
-const fn is_same(name: &[u8], other: &[u8]) -> bool {
+fn is_same(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
 }
 

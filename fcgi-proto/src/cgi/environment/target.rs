@@ -63,7 +63,9 @@ pub(super) fn host_name(authority: &[u8]) -> Option<&[u8]> {
         _ => false,
     };
     let is_host = match host {
-        [b'[', literal @ .., b']'] => !literal.is_empty() && literal.iter().all(|&byte| is_literal_byte(byte)),
+        [b'[', literal @ .., b']'] => {
+            !literal.is_empty() && literal.iter().all(|&byte| is_literal_byte(byte))
+        }
         name => name.iter().all(|&byte| is_name_byte(byte)),
     };
     (is_port && is_host).then_some(host)
@@ -78,6 +80,20 @@ const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'%'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
         )
 }

@@ -10,7 +10,10 @@ use super::{Environment, EnvironmentError};
 use crate::cgi::names::header_variable;
 use crate::params::Params;
 
-pub(super) fn write(environment: &Environment<'_>, params: &mut Params) -> Result<(), EnvironmentError> {
+pub(super) fn write(
+    environment: &Environment<'_>,
+    params: &mut Params,
+) -> Result<(), EnvironmentError> {
     params.clear();
     let host = environment.host()?;
     let length = environment.known_length()?;
@@ -48,13 +51,16 @@ impl Writer<'_, '_> {
     }
 
     fn script(&mut self) {
-        let Environment { document_root, script_name, script_filename, path_info, .. } = *self.environment;
+        let Environment { document_root, script_name, script_filename, path_info, .. } =
+            *self.environment;
         let root = document_root.map(without_slash);
         self.push("SCRIPT_NAME", script_name);
         match (script_filename, root) {
             (Some(file), _) => self.push("SCRIPT_FILENAME", file),
             (None, _) if script_name.is_empty() => {}
-            (None, root) => self.push("SCRIPT_FILENAME", join(root.unwrap_or_default(), script_name)),
+            (None, root) => {
+                self.push("SCRIPT_FILENAME", join(root.unwrap_or_default(), script_name));
+            }
         }
         self.push("DOCUMENT_URI", [script_name, path_info].concat());
         if let Some(root) = root {
@@ -90,11 +96,14 @@ impl Writer<'_, '_> {
             (Some(name), ..) => self.push("SERVER_NAME", name),
             (None, Some(host @ [_, ..]), _) => self.push("SERVER_NAME", host),
             // In brackets, as RFC 3875 section 4.1.14 has it.
-            (None, _, Some(IpAddr::V6(ip))) => self.push_text("SERVER_NAME", format_args!("[{ip}]")),
+            (None, _, Some(IpAddr::V6(ip))) => {
+                self.push_text("SERVER_NAME", format_args!("[{ip}]"));
+            }
             (None, _, Some(ip)) => self.push_text("SERVER_NAME", ip),
             (None, _, None) => self.push("SERVER_NAME", "localhost"),
         }
-        let port = environment.server_port.or(environment.server_addr.map(|address| address.port()));
+        let port =
+            environment.server_port.or(environment.server_addr.map(|address| address.port()));
         self.push_text("SERVER_PORT", port.unwrap_or(if environment.is_https { 443 } else { 80 }));
         if let Some(ip) = address {
             self.push_text("SERVER_ADDR", ip);
