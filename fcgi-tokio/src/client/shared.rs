@@ -3,7 +3,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use fcgi_proto::pool::{AcquireError, Action, ConnId, Grant, Pool, WaitError, WaiterId};
+use fcgi_proto::pool::{AcquireError, ConnId, Depot, Pool, Turn, WaitError, WaiterId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -21,21 +21,12 @@ pub(super) struct Shared {
 }
 
 struct State {
-    policy: Pool,
-    idle: HashMap<ConnId, Link>,
-    waiting: HashMap<WaiterId, oneshot::Sender<Turn>>,
+    depot: Depot<Link>,
+    waiting: HashMap<WaiterId, oneshot::Sender<Turn<Link>>>,
     counts: Metrics,
     last_connect_error: Option<io::ErrorKind>,
     /// When the alarm goes off; `None` before there is one.
     alarm_at: Option<Option<Duration>>,
-}
-
-/// What a waiting caller is told.
-#[expect(clippy::large_enum_variant, reason = "moved twice in its life, and never kept in numbers")]
-enum Turn {
-    Reuse(ConnId, usize, Link),
-    Dial(ConnId, usize),
-    Fail(WaitError),
 }
 
 /// A place for one request: on a connection that is there, or on one to be dialled.
@@ -56,8 +47,7 @@ pub(super) enum NoPlace {
 impl Shared {
     pub(super) fn new(policy: Pool) -> Arc<Self> {
         let state = State {
-            policy,
-            idle: HashMap::new(),
+            depot: Depot::new(policy),
             waiting: HashMap::new(),
             counts: Metrics::default(),
             last_connect_error: None,
@@ -75,8 +65,8 @@ impl Shared {
                 Err(mut waiting) => waiting.turn().await,
             };
             let (conn, upstream, link) = match turn {
-                Turn::Reuse(conn, upstream, link) => (conn, upstream, Some(link)),
-                Turn::Dial(conn, upstream) => (conn, upstream, None),
+                Turn::Reuse { conn, upstream, link } => (conn, upstream, Some(link)),
+                Turn::Dial { conn, upstream } => (conn, upstream, None),
                 Turn::Fail(error) => return Err(self.failed(error)),
             };
             let lease = Lease::new(Arc::clone(self), conn, link.is_some());
@@ -88,26 +78,26 @@ impl Shared {
     }
 
     pub(super) fn on_connected(&self, conn: ConnId) {
-        self.act(|state, now| state.policy.handle_connected(conn, now));
+        self.act(|state, now| state.depot.handle_connected(conn, now));
     }
 
     pub(super) fn on_connect_error(&self, conn: ConnId, error: io::ErrorKind) {
         self.act(|state, now| {
             state.last_connect_error = Some(error);
-            state.policy.handle_connect_error(conn, now);
+            state.depot.handle_connect_error(conn, now);
         });
     }
 
     pub(super) fn on_first_byte(&self, conn: ConnId) {
-        self.act(|state, _| state.policy.handle_first_byte(conn));
+        self.act(|state, _| state.depot.handle_first_byte(conn));
     }
 
     pub(super) fn on_closed(&self, conn: ConnId) {
-        self.act(|state, now| state.policy.handle_closed(conn, now));
+        self.act(|state, now| state.depot.handle_closed(conn, now));
     }
 
     pub(super) fn release(&self, conn: ConnId, link: Link) {
-        self.act(|state, now| state.release(conn, link, now));
+        self.act(|state, now| state.depot.release(conn, link, now));
     }
 
     pub(super) fn count(&self, count: impl FnOnce(&mut Metrics)) {
@@ -116,29 +106,26 @@ impl Shared {
 
     pub(super) fn metrics(&self) -> Metrics {
         let state = self.lock();
-        Metrics { pool: state.policy.snapshot(), ..state.counts }
+        Metrics { pool: state.depot.snapshot(), ..state.counts }
     }
 
     /// Asks the policy for a place: one that is there, or a place in the queue.
-    fn ask(self: &Arc<Self>) -> Result<Result<Turn, Waiting>, NoPlace> {
+    fn ask(self: &Arc<Self>) -> Result<Result<Turn<Link>, Waiting>, NoPlace> {
         let mut state = self.lock();
         if state.alarm_at.is_none() {
             state.alarm_at = Some(None);
             tokio::spawn(ring(Arc::downgrade(self), Arc::clone(&self.alarm)));
         }
         let now = self.epoch.elapsed();
-        let grant = match state.policy.acquire(now) {
-            Ok(grant) => grant,
-            Err(AcquireError::QueueFull { limit }) => return Err(NoPlace::Full { limit }),
-            Err(_) => return Err(NoPlace::Expired),
-        };
-        let answer = match grant {
-            Grant::Wait(waiter) => {
+        let answer = match state.depot.acquire(now) {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(waiter)) => {
                 let (sender, receiver) = oneshot::channel();
                 state.waiting.insert(waiter, sender);
                 Err(Waiting { shared: Arc::clone(self), waiter, receiver, is_over: false })
             }
-            grant => Ok(state.turn(grant)),
+            Err(AcquireError::QueueFull { limit }) => return Err(NoPlace::Full { limit }),
+            Err(_) => return Err(NoPlace::Expired),
         };
         self.settle(state, now);
         Ok(answer)
@@ -161,18 +148,16 @@ impl Shared {
     }
 
     fn settle(&self, mut state: MutexGuard<'_, State>, now: Duration) {
-        while let Some(action) = state.policy.poll_action(now) {
-            match action {
-                Action::Close(conn) => drop(state.idle.remove(&conn)),
-                Action::Grant(waiter, grant) => {
-                    let turn = state.turn(grant);
-                    state.tell(waiter, turn, now);
-                }
-                Action::Fail(waiter, error) => state.tell(waiter, Turn::Fail(error), now),
-                _ => {}
+        while let Some((waiter, turn)) = state.depot.poll_turn(now) {
+            let unheard = match state.waiting.remove(&waiter) {
+                Some(sender) => sender.send(turn).err(),
+                None => Some(turn),
+            };
+            if let Some(turn) = unheard {
+                state.depot.take_back(turn, now);
             }
         }
-        let next = state.policy.poll_timeout(now);
+        let next = state.depot.poll_timeout(now);
         let is_earlier = match (next, state.alarm_at.flatten()) {
             (Some(next), Some(at)) => next < at,
             (next, None) => next.is_some(),
@@ -189,56 +174,16 @@ impl Shared {
     }
 }
 
-impl State {
-    /// The connection that a grant speaks of.
-    fn turn(&mut self, grant: Grant) -> Turn {
-        match grant {
-            Grant::Reuse { conn, upstream } => match self.idle.remove(&conn) {
-                Some(link) => Turn::Reuse(conn, upstream, link),
-                None => Turn::Fail(WaitError::Expired),
-            },
-            Grant::Dial { conn, upstream } => Turn::Dial(conn, upstream),
-            Grant::Wait(_) => Turn::Fail(WaitError::Expired),
-        }
-    }
-
-    fn tell(&mut self, waiter: WaiterId, turn: Turn, now: Duration) {
-        let unheard = match self.waiting.remove(&waiter) {
-            Some(sender) => sender.send(turn).err(),
-            None => Some(turn),
-        };
-        if let Some(turn) = unheard {
-            self.take_back(turn, now);
-        }
-    }
-
-    /// A turn that nobody took.
-    fn take_back(&mut self, turn: Turn, now: Duration) {
-        match turn {
-            Turn::Reuse(conn, _, link) => self.release(conn, link, now),
-            Turn::Dial(conn, _) => self.policy.handle_closed(conn, now),
-            Turn::Fail(_) => {}
-        }
-    }
-
-    fn release(&mut self, conn: ConnId, link: Link, now: Duration) {
-        self.idle.insert(conn, link);
-        if !self.policy.release(conn, true, now).is_keep() {
-            self.idle.remove(&conn);
-        }
-    }
-}
-
 /// A caller in the queue.
 struct Waiting {
     shared: Arc<Shared>,
     waiter: WaiterId,
-    receiver: oneshot::Receiver<Turn>,
+    receiver: oneshot::Receiver<Turn<Link>>,
     is_over: bool,
 }
 
 impl Waiting {
-    async fn turn(&mut self) -> Turn {
+    async fn turn(&mut self) -> Turn<Link> {
         let turn = (&mut self.receiver).await;
         self.is_over = true;
         turn.unwrap_or(Turn::Fail(WaitError::Expired))
@@ -257,8 +202,8 @@ impl Drop for Waiting {
         shared.act(|state, now| {
             state.waiting.remove(waiter);
             match turn {
-                Some(turn) => state.take_back(turn, now),
-                None => state.policy.cancel(*waiter),
+                Some(turn) => state.depot.take_back(turn, now),
+                None => state.depot.cancel(*waiter),
             }
         });
     }
@@ -272,7 +217,7 @@ async fn ring(shared: Weak<Shared>, alarm: Arc<Notify>) {
             let now = shared.epoch.elapsed();
             shared.settle(state, now);
             let mut state = shared.lock();
-            let next = state.policy.poll_timeout(now);
+            let next = state.depot.poll_timeout(now);
             state.alarm_at = Some(next);
             next.and_then(|next| shared.epoch.checked_add(next))
         };
