@@ -19,7 +19,7 @@ mod client;
 pub mod server;
 
 pub use client::{
-    Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,
+    AsCompleted, Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,
 };
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::End;

@@ -191,3 +191,26 @@ async fn idle_connections_are_closed_in_time() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn gathering_keeps_the_order_and_survives_failures() {
+    let scripts = Scripts::new();
+    let fpm = PhpFpm::builder().workers(2).start();
+    let pool = pool(&fpm, PoolConfig::default());
+    let requests = || {
+        ["sleep.php?ms=200", "no-such.php", "zero.php"].map(|name| Request::get(scripts.path(name)))
+    };
+    let results = pool.join_ordered(requests()).await;
+    let bodies =
+        results.iter().map(|result| result.as_ref().ok().map(|answer| answer.body().as_ref()));
+    assert_eq!(bodies.collect::<Vec<_>>(), [Some(&b"slept 200"[..]), None, Some(b"0")]);
+
+    let mut completed = pool.as_completed(requests());
+    assert_eq!(completed.len(), 3);
+    let mut order = Vec::new();
+    while let Some((index, _)) = completed.next().await {
+        order.push(index);
+    }
+    assert_eq!(order.last(), Some(&0), "the slow one comes last: {order:?}");
+    assert_eq!(order.len(), 3);
+}

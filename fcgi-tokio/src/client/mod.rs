@@ -2,6 +2,7 @@
 
 mod body;
 mod driver;
+mod gather;
 mod lease;
 mod pool;
 mod response;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 pub use body::Body;
 use driver::{Driver, Link, Owned};
+pub use gather::AsCompleted;
 pub use pool::{Metrics, Pool};
 pub use response::{Response, ResponseBody};
 pub(crate) use stream::Stream;
