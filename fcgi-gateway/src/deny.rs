@@ -1,30 +1,30 @@
 //! What is never sent as a file: dotfiles, the source of scripts, and the copies editors leave behind.
 //!
-//! Names are judged by their bytes and without looking at the disk, so that an answer does not tell
+//! Names are judged without looking at the disk, so that an answer does not tell
 //! whether such a file exists. The rules err on the side of refusing: a picture called
 //! `logo.php.png` is refused too, as one mistake the other way round publishes a database password.
 
 /// Whether a path passes through a name that starts with a dot.
 ///
 /// `/.well-known/` at the top (RFC 8615) is public by definition; a dotfile inside it is not.
-pub(crate) fn is_hidden(path: &[u8]) -> bool {
-    path.split(|&byte| byte == b'/')
+pub(crate) fn is_hidden(path: &str) -> bool {
+    path.split('/')
         .filter(|segment| !segment.is_empty())
         .enumerate()
-        .any(|(depth, segment)| segment.starts_with(b".") && (depth > 0 || segment != b".well-known"))
+        .any(|(depth, segment)| segment.starts_with('.') && (depth > 0 || segment != ".well-known"))
 }
 
 /// Whether the last name of a path is the source of a script, a backup copy, or a file that
 /// describes the application rather than belonging to its pages.
-pub(crate) fn is_source(path: &[u8]) -> bool {
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+pub(crate) fn is_source(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
     // Some file systems and editors ignore trailing dots and blanks, so `x.inc.` is `x.inc`.
-    let name = trim_end(name, b". ").to_ascii_lowercase();
-    if ANYWHERE.iter().any(|part| contains(&name, part)) || WHOLE.contains(&name.as_slice()) {
+    let name = name.trim_end_matches(['.', ' ']).to_ascii_lowercase();
+    if ANYWHERE.iter().any(|part| name.contains(part)) || WHOLE.contains(&name.as_str()) {
         return true;
     }
     // Emacs saves `#file#` while it edits.
-    if name.starts_with(b"#") && name.ends_with(b"#") {
+    if name.starts_with('#') && name.ends_with('#') {
         return true;
     }
     ENDINGS.iter().any(|ending| name.ends_with(ending))
@@ -32,29 +32,13 @@ pub(crate) fn is_source(path: &[u8]) -> bool {
 
 /// Extensions that PHP installations execute; also in the middle, as in `index.php.bak`,
 /// `index.php~`, `index.php5` or `index.php::$DATA`.
-const ANYWHERE: &[&[u8]] = &[b".php", b".phtml", b".phar", b".pht", b".inc."];
+const ANYWHERE: &[&str] = &[".php", ".phtml", ".phar", ".pht", ".inc."];
 
 /// Included source, and the endings under which editors and people keep old versions.
-const ENDINGS: &[&[u8]] = &[
-    b".inc", b"~", b".bak", b".old", b".orig", b".save", b".swp", b".swo",
-];
+const ENDINGS: &[&str] = &[".inc", "~", ".bak", ".old", ".orig", ".save", ".swp", ".swo"];
 
 /// Lists an application's libraries with their versions; public only by accident.
-const WHOLE: &[&[u8]] = &[b"composer.json", b"composer.lock"];
-
-fn trim_end<'a>(mut name: &'a [u8], unwanted: &[u8]) -> &'a [u8] {
-    while let Some((last, rest)) = name.split_last() {
-        if !unwanted.contains(last) {
-            break;
-        }
-        name = rest;
-    }
-    name
-}
-
-fn contains(name: &[u8], part: &[u8]) -> bool {
-    name.windows(part.len()).any(|window| window == part)
-}
+const WHOLE: &[&str] = &["composer.json", "composer.lock"];
 
 #[cfg(test)]
 mod tests {
@@ -76,25 +60,63 @@ mod tests {
             ("/.WELL-KNOWN/x", true),
             ("/...", true),
         ] {
-            assert_eq!(is_hidden(path.as_bytes()), hidden, "{path}");
+            assert_eq!(is_hidden(path), hidden, "{path}");
         }
     }
 
     #[test]
     fn sources_and_backups_are_refused() {
         for name in [
-            "x.php", "x.PHP", "x.Php5", "x.php7", "x.phps", "x.phtml", "x.PHAR", "x.pht", "x.inc", "x.INC",
-            "x.inc.bak", "x.php.bak", "x.php~", "x.php.", "x.php ", "x.php. .", "x.php%20", "x.php::$DATA",
-            "x.php.txt", "wp-config.php.save", "#x.php#", "#notes#", "notes~", "dump.bak", "dump.BAK ", "a.orig",
-            "a.old", "a.swp", "composer.json", "Composer.lock",
+            "x.php",
+            "x.PHP",
+            "x.Php5",
+            "x.php7",
+            "x.phps",
+            "x.phtml",
+            "x.PHAR",
+            "x.pht",
+            "x.inc",
+            "x.INC",
+            "x.inc.bak",
+            "x.php.bak",
+            "x.php~",
+            "x.php.",
+            "x.php ",
+            "x.php. .",
+            "x.php%20",
+            "x.php::$DATA",
+            "x.php.txt",
+            "wp-config.php.save",
+            "#x.php#",
+            "#notes#",
+            "notes~",
+            "dump.bak",
+            "dump.BAK ",
+            "a.orig",
+            "a.old",
+            "a.swp",
+            "composer.json",
+            "Composer.lock",
         ] {
-            assert!(is_source(format!("/dir/{name}").as_bytes()), "{name}");
+            assert!(is_source(&format!("/dir/{name}")), "{name}");
         }
         for name in [
-            "x.html", "php", "php.html", "x.ph", "phpinfo.txt", "include", "x.incx", "incoming.txt", "backup.zip",
-            "composer.html", "package.json", "a.older", "#", "",
+            "x.html",
+            "php",
+            "php.html",
+            "x.ph",
+            "phpinfo.txt",
+            "include",
+            "x.incx",
+            "incoming.txt",
+            "backup.zip",
+            "composer.html",
+            "package.json",
+            "a.older",
+            "#",
+            "",
         ] {
-            let refused = is_source(format!("/x.php/{name}").as_bytes());
+            let refused = is_source(&format!("/x.php/{name}"));
             // `#` alone starts and ends with itself; nobody misses such a file.
             assert_eq!(refused, name == "#", "{name}");
         }

@@ -19,7 +19,9 @@ use http_body_util::Empty;
 use rustix::fs::OFlags;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
-use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, ServeFileSystemResponseBody};
+use tower_http::services::fs::{
+    Backend, DefaultServeDirFallback, File, ServeFileSystemResponseBody,
+};
 
 use crate::routing::percent_encode;
 
@@ -44,7 +46,7 @@ impl Files {
         &self,
         method: &Method,
         headers: &HeaderMap,
-        path: &[u8],
+        path: &str,
     ) -> io::Result<Response<ServeFileSystemResponseBody>> {
         let mut request = new_request(method, path)?;
         for name in PASSED_ON {
@@ -53,7 +55,10 @@ impl Files {
             }
         }
         if let Some(range) = headers.get(header::RANGE) {
-            if method == Method::GET && is_byte_range(range) && self.may_be_partial(headers, path).await? {
+            if method == Method::GET
+                && is_byte_range(range)
+                && self.may_be_partial(headers, path).await?
+            {
                 request.headers_mut().insert(header::RANGE, range.clone());
             }
         }
@@ -61,7 +66,7 @@ impl Files {
     }
 
     /// `If-Range` (RFC 9110, 13.1.5): a part only makes sense of the file the client already has.
-    async fn may_be_partial(&self, headers: &HeaderMap, path: &[u8]) -> io::Result<bool> {
+    async fn may_be_partial(&self, headers: &HeaderMap, path: &str) -> io::Result<bool> {
         let Some(condition) = headers.get(header::IF_RANGE) else {
             return Ok(true);
         };
@@ -79,7 +84,7 @@ const PASSED_ON: [header::HeaderName; 4] = [
     header::IF_UNMODIFIED_SINCE,
 ];
 
-fn new_request(method: &Method, path: &[u8]) -> io::Result<Request<Empty<Bytes>>> {
+fn new_request(method: &Method, path: &str) -> io::Result<Request<Empty<Bytes>>> {
     Request::builder()
         .method(method)
         .uri(percent_encode(path))
@@ -89,10 +94,7 @@ fn new_request(method: &Method, path: &[u8]) -> io::Result<Request<Empty<Bytes>>
 
 /// Ranges in other units are ignored, not refused (RFC 9110, 14.2).
 fn is_byte_range(range: &HeaderValue) -> bool {
-    range
-        .as_bytes()
-        .get(..6)
-        .is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="))
+    range.as_bytes().get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="))
 }
 
 /// Opens regular files only.
@@ -143,7 +145,11 @@ impl File for RegularFile {
 }
 
 impl AsyncRead for RegularFile {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.file).poll_read(cx, buf)
     }
 }
@@ -177,10 +183,16 @@ mod tests {
     }
 
     impl Fixture {
-        async fn send(&self, method: Method, headers: &[(header::HeaderName, &str)]) -> Response<Bytes> {
-            let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+        async fn send(
+            &self,
+            method: Method,
+            headers: &[(header::HeaderName, &str)],
+        ) -> Response<Bytes> {
+            let headers =
+                headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
             let headers = headers.collect::<HeaderMap>();
-            let (parts, body) = self.files.send(&method, &headers, b"/a b.css").await.unwrap().into_parts();
+            let (parts, body) =
+                self.files.send(&method, &headers, "/a b.css").await.unwrap().into_parts();
             Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
         }
     }
@@ -233,7 +245,11 @@ mod tests {
             (vec![range("pages=2-4")], 200, "0123456789"),
         ] {
             let answer = fixture.send(Method::GET, &headers).await;
-            assert_eq!((answer.status().as_u16(), &answer.body()[..]), (status, body.as_bytes()), "{headers:?}");
+            assert_eq!(
+                (answer.status().as_u16(), &answer.body()[..]),
+                (status, body.as_bytes()),
+                "{headers:?}"
+            );
         }
         let beyond = fixture.send(Method::GET, &[range("bytes=10-")]).await;
         assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
@@ -247,7 +263,7 @@ mod tests {
         let mode = rustix::fs::Mode::from_bits_retain(0o644);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         let error = Files::new(folder.path())
-            .send(&Method::GET, &HeaderMap::new(), b"/fifo.txt")
+            .send(&Method::GET, &HeaderMap::new(), "/fifo.txt")
             .await
             .map(|_| ())
             .unwrap_err();

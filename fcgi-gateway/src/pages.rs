@@ -17,17 +17,28 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) const BAD_PATH: Self = Self::new(StatusCode::BAD_REQUEST, "the address in the request is malformed");
-    pub(crate) const BAD_HOST: Self = Self::new(StatusCode::BAD_REQUEST, "the request has no Host field, or an unusable one");
-    pub(crate) const BAD_BODY: Self = Self::new(StatusCode::BAD_REQUEST, "the request body ended early or could not be read");
-    pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "there is nothing at this address");
-    pub(crate) const BAD_METHOD: Self = Self::new(StatusCode::METHOD_NOT_ALLOWED, "a file can only be fetched, with GET or HEAD");
-    pub(crate) const TOO_LARGE: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than this server accepts");
+    pub(crate) const BAD_PATH: Self =
+        Self::new(StatusCode::BAD_REQUEST, "the address in the request is malformed");
+    pub(crate) const BAD_HOST: Self =
+        Self::new(StatusCode::BAD_REQUEST, "the request has no Host field, or an unusable one");
+    pub(crate) const BAD_BODY: Self =
+        Self::new(StatusCode::BAD_REQUEST, "the request body ended early or could not be read");
+    pub(crate) const NOT_FOUND: Self =
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this address");
+    pub(crate) const BAD_METHOD: Self =
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "a file can only be fetched, with GET or HEAD");
+    pub(crate) const TOO_LARGE: Self = Self::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "the request body is larger than this server accepts",
+    );
     pub(crate) const FIELDS_TOO_LARGE: Self = Self::new(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "a header field or the address is too large for the application",
     );
-    pub(crate) const INTERNAL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this server could not handle the request; its log says why");
+    pub(crate) const INTERNAL: Self = Self::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this server could not handle the request; its log says why",
+    );
     pub(crate) const BAD_GATEWAY: Self = Self::new(
         StatusCode::BAD_GATEWAY,
         "the application did not give a usable answer; the server's log says why",
@@ -36,10 +47,8 @@ impl Page {
         StatusCode::SERVICE_UNAVAILABLE,
         "the application is busy; try again in a moment",
     );
-    pub(crate) const TIMEOUT: Self = Self::new(
-        StatusCode::GATEWAY_TIMEOUT,
-        "the application did not answer in time",
-    );
+    pub(crate) const TIMEOUT: Self =
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time");
 
     const fn new(status: StatusCode, message: &'static str) -> Self {
         Self { status, message }
@@ -98,7 +107,9 @@ fn prefers_json(request: &HeaderMap) -> bool {
         match media.as_str() {
             "application/json" => return true,
             json if json.starts_with("application/") && json.ends_with("+json") => return true,
-            "*/*" | "text/*" | "text/html" | "text/plain" | "application/xhtml+xml" => return false,
+            "*/*" | "text/*" | "text/html" | "text/plain" | "application/xhtml+xml" => {
+                return false;
+            }
             _ => {}
         }
     }
@@ -131,8 +142,17 @@ mod tests {
     #[test]
     fn pages_are_valid_json() {
         for page in [
-            Page::BAD_PATH, Page::BAD_HOST, Page::BAD_BODY, Page::NOT_FOUND, Page::BAD_METHOD, Page::TOO_LARGE,
-            Page::FIELDS_TOO_LARGE, Page::INTERNAL, Page::BAD_GATEWAY, Page::OVERLOADED, Page::TIMEOUT,
+            Page::BAD_PATH,
+            Page::BAD_HOST,
+            Page::BAD_BODY,
+            Page::NOT_FOUND,
+            Page::BAD_METHOD,
+            Page::TOO_LARGE,
+            Page::FIELDS_TOO_LARGE,
+            Page::INTERNAL,
+            Page::BAD_GATEWAY,
+            Page::OVERLOADED,
+            Page::TIMEOUT,
         ] {
             let value: serde_json::Value = serde_json::from_str(&page.json()).unwrap();
             assert_eq!(value["status"], page.status.as_u16());

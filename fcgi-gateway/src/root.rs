@@ -1,9 +1,7 @@
 //! The document root on disk, and which symbolic links in it are followed.
 
-use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -30,12 +28,6 @@ impl Root {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-
-    /// The file behind a path of the site.
-    pub(crate) fn file(&self, path: &[u8]) -> PathBuf {
-        let relative = path.strip_prefix(b"/").unwrap_or(path);
-        self.path.join(OsStr::from_bytes(relative))
-    }
 }
 
 impl Lookup for Root {
@@ -43,14 +35,14 @@ impl Lookup for Root {
     ///
     /// These calls block the thread for about a microsecond each, as they do in nginx; handing
     /// them to another thread would cost ten times that.
-    fn kind(&self, path: &[u8]) -> Kind {
+    fn kind(&self, path: &str) -> Kind {
         let mut place = self.path.clone();
         let mut kind = Kind::Folder;
-        for segment in path.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty()) {
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
             if kind != Kind::Folder {
                 return Kind::Missing;
             }
-            place.push(OsStr::from_bytes(segment));
+            place.push(segment);
             kind = match inspect(&place) {
                 Ok(kind) => kind,
                 Err(error) => return kind_of_error(&error),
@@ -125,9 +117,9 @@ mod tests {
             ("/missing", Kind::Missing),
             ("/a.txt/x.php", Kind::Missing),
         ] {
-            assert_eq!(root.kind(path.as_bytes()), kind, "{path}");
+            assert_eq!(root.kind(path), kind, "{path}");
         }
-        let long = [b"/".as_slice(), &[b'x'; 5000]].concat();
+        let long = format!("/{}", "x".repeat(5000));
         assert_eq!(root.kind(&long), Kind::Missing);
     }
 
@@ -136,14 +128,14 @@ mod tests {
         let (folder, root) = site();
         let link = root.path().join("link.txt");
         symlink(folder.path().join("outside.txt"), &link).unwrap();
-        assert_eq!(root.kind(b"/link.txt"), Kind::File, "same owner");
+        assert_eq!(root.kind("/link.txt"), Kind::File, "same owner");
         symlink("nowhere", root.path().join("broken")).unwrap();
-        assert_eq!(root.kind(b"/broken"), Kind::Missing);
+        assert_eq!(root.kind("/broken"), Kind::Missing);
         symlink("loop", root.path().join("loop")).unwrap();
-        assert_eq!(root.kind(b"/loop"), Kind::Missing);
+        assert_eq!(root.kind("/loop"), Kind::Missing);
         // Only root can give a link to somebody else; without it this part has no way to be set up.
         if std::os::unix::fs::lchown(&link, Some(12345), None).is_ok() {
-            assert_eq!(root.kind(b"/link.txt"), Kind::Refused, "another owner");
+            assert_eq!(root.kind("/link.txt"), Kind::Refused, "another owner");
         }
     }
 
@@ -151,9 +143,9 @@ mod tests {
     fn special_files_are_refused() {
         let (_folder, root) = site();
         let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
-        assert_eq!(root.kind(b"/socket"), Kind::Refused);
+        assert_eq!(root.kind("/socket"), Kind::Refused);
         symlink("/dev/null", root.path().join("null")).unwrap();
-        assert_eq!(root.kind(b"/null"), Kind::Refused);
+        assert_eq!(root.kind("/null"), Kind::Refused);
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Server {
     /// stops listening and cuts all connections.
     pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()>)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -99,17 +102,28 @@ impl Server {
         }
         drop(listener);
         if tokio::time::timeout(drain_time, graceful.shutdown()).await.is_err() {
-            tracing::warn!(connections = connections.len(), "cut, as their answers did not end within {drain_time:?}");
+            tracing::warn!(
+                connections = connections.len(),
+                "cut, as their answers did not end within {drain_time:?}"
+            );
         }
     }
 }
 
-type HttpConnection<S> = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<WithConnection<S>>>;
+type HttpConnection<S> =
+    http1::Connection<TokioIo<TcpStream>, TowerToHyperService<WithConnection<S>>>;
 
 /// `None` when the client is gone already.
-fn serve_connection<S, B>(stream: TcpStream, remote: SocketAddr, service: S) -> Option<HttpConnection<S>>
+fn serve_connection<S, B>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    service: S,
+) -> Option<HttpConnection<S>>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -131,7 +145,9 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// files, stay for a while, and trying again at once would keep a core busy.
 async fn pause_after(error: &io::Error) {
     match error.kind() {
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
+        io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::Interrupted => {}
         _ => {
             tracing::error!(%error, "cannot accept connections; trying again");
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -151,7 +167,10 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnection<S> {
     type Error = S::Error;
     type Future = S::Future;
 
-    fn poll_ready(&mut self, cx: &mut core::task::Context<'_>) -> core::task::Poll<Result<(), S::Error>> {
+    fn poll_ready(
+        &mut self,
+        cx: &mut core::task::Context<'_>,
+    ) -> core::task::Poll<Result<(), S::Error>> {
         self.service.poll_ready(cx)
     }
 

@@ -42,8 +42,9 @@ where
     let mut memory = BytesMut::new();
     let mut file = None;
     let mut length = 0_u64;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| SpoolError::Body(error.into()))?;
+    while let Some(frame) =
+        body.frame().await.transpose().map_err(|error| SpoolError::Body(error.into()))?
+    {
         // Trailers have no place in CGI.
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len() as u64);
@@ -77,7 +78,9 @@ async fn rewind(mut file: std::fs::File) -> std::io::Result<std::fs::File> {
     blocking(move || file.seek(SeekFrom::Start(0)).map(|_| file)).await
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
@@ -95,7 +98,10 @@ mod tests {
     async fn small_bodies_stay_in_memory() {
         for length in [0, 1, 100] {
             let spooled = spool_of(length).await.unwrap();
-            assert!(matches!(&spooled, Spooled::Memory(data) if data.len() == length), "{spooled:?}");
+            assert!(
+                matches!(&spooled, Spooled::Memory(data) if data.len() == length),
+                "{spooled:?}"
+            );
         }
     }
 

@@ -1,12 +1,15 @@
 //! Where requests go: the routing rules against sites that exist only as tables.
 
-use fcgi_gateway::routing::{Denied, Kind, PathError, Route, Rules, Script};
+use fcgi_gateway::routing::{Denied, Kind, Route, Rules, Script};
+use fcgi_proto::cgi::script::PathError;
 
 /// A site from a list of files (and, with a final `!`, things that must not be touched).
-fn site(files: &'static [&'static str]) -> impl Fn(&[u8]) -> Kind {
+fn site(files: &'static [&'static str]) -> impl Fn(&str) -> Kind {
     move |path| {
-        let Ok(path) = core::str::from_utf8(path) else { return Kind::Missing };
-        assert!(path.starts_with('/') && !path.contains("//") && (path == "/" || !path.ends_with('/')), "{path}");
+        assert!(
+            path.starts_with('/') && !path.contains("//") && (path == "/" || !path.ends_with('/')),
+            "{path}"
+        );
         if files.contains(&path) {
             Kind::File
         } else if files.iter().any(|file| file.strip_suffix('!') == Some(path)) {
@@ -67,7 +70,11 @@ fn front() -> Route {
 }
 
 #[track_caller]
-fn check(rules: &Rules, files: &'static [&'static str], table: impl IntoIterator<Item = (&'static str, Route)>) {
+fn check(
+    rules: &Rules,
+    files: &'static [&'static str],
+    table: impl IntoIterator<Item = (&'static str, Route)>,
+) {
     for (path, expected) in table {
         assert_eq!(rules.route(path, &site(files)), expected, "{path}");
     }
@@ -91,7 +98,7 @@ fn scripts_and_their_path_info() {
             ("/dir.php/inner.php", script("/dir.php/inner.php", "")),
             ("/%61.php", script("/a.php", "")),
             ("/a%2Ephp", script("/a.php", "")),
-            ("/a.php%2Finfo", script("/a.php", "/info")),
+            ("/x/../a.php/y", script("/a.php", "/y")),
             ("/UPPER.PHP/x", script("/UPPER.PHP", "/x")),
             ("/wp-admin/", script("/wp-admin/index.php", "")),
             ("/", script("/index.php", "")),
@@ -108,9 +115,9 @@ fn files_that_are_no_scripts_never_run() {
         [
             ("/wp-content/uploads/cat.jpg/x.php", front()),
             ("/wp-content/uploads/cat.jpg/.php", Route::Denied(Denied::Hidden)),
-            ("/wp-content/uploads/cat.jpg%00.php", Route::BadRequest(PathError::Control(0))),
-            ("/wp-content/uploads/cat.jpg%0a.php", Route::BadRequest(PathError::Control(10))),
-            ("/index.php%0a/x", Route::BadRequest(PathError::Control(10))),
+            ("/wp-content/uploads/cat.jpg%00.php", Route::BadRequest(PathError::ControlCharacter)),
+            ("/wp-content/uploads/cat.jpg%0a.php", Route::BadRequest(PathError::ControlCharacter)),
+            ("/index.php%0a/x", Route::BadRequest(PathError::ControlCharacter)),
         ],
     );
     check(&Rules::default(), PLAIN, [("/a.txt/x.php", Route::NotFound)]);
@@ -144,7 +151,6 @@ fn folders_get_their_slash() {
             ("/static", redirect("/static/")),
             // Never to another host, whatever stands in the path.
             ("//wp-admin", redirect("/wp-admin/")),
-            ("/%2Fwp-admin", redirect("/wp-admin/")),
             // Without an index there is nothing to redirect to.
             ("/wp-content", front()),
             ("/wp-content/", front()),
@@ -152,12 +158,8 @@ fn folders_get_their_slash() {
             ("/dir.php/", front()),
         ],
     );
-    let evil: &[&str] = &["/\\evil.example/index.php", "/ü%/index.html"];
-    check(
-        &Rules::default(),
-        evil,
-        [("/%5Cevil.example", redirect("/%5Cevil.example/")), ("/%C3%BC%25", redirect("/%C3%BC%25/"))],
-    );
+    let odd: &[&str] = &["/ü%\"/index.html"];
+    check(&Rules::default(), odd, [("/%C3%BC%25%22", redirect("/%C3%BC%25%22/"))]);
 }
 
 #[test]
@@ -173,6 +175,11 @@ fn the_front_controller_gets_the_rest() {
             ("/missing.php/info", front()),
             ("/missing.css", front()),
             ("/.well-known/carddav", front()),
+            // These are no file's name, but the front controller may know them.
+            ("/%2Fwp-admin", front()),
+            ("/AC%2FDC", front()),
+            ("/%5Cevil.example", front()),
+            ("/wp-login.php%2fx", front()),
         ],
     );
 }
@@ -214,12 +221,25 @@ fn what_is_never_shown() {
         ],
     );
     let sources: &[&str] = &[
-        "/x.php5", "/x.phtml", "/x.PHAR", "/x.inc", "/x.php~", "/x.php.", "/x.php ", "/lib/Db.INC", "/composer.json",
-        "/x.php::$DATA", "/backup.sql~",
+        "/x.php5",
+        "/x.phtml",
+        "/x.PHAR",
+        "/x.inc",
+        "/x.php~",
+        "/x.php.",
+        "/x.php ",
+        "/lib/Db.INC",
+        "/composer.json",
+        "/x.php::$DATA",
+        "/backup.sql~",
     ];
     for path in sources {
         let escaped = path.replace(' ', "%20");
-        assert_eq!(Rules::default().route(&escaped, &site(sources)), Route::Denied(Denied::Source), "{path}");
+        assert_eq!(
+            Rules::default().route(&escaped, &site(sources)),
+            Route::Denied(Denied::Source),
+            "{path}"
+        );
     }
     // Letters that only Unicode takes for the same are others: this is no script, and no file of that name exists.
     check(&Rules::default(), WORDPRESS, [("/a.%D1%80hp", front())]);
@@ -233,11 +253,11 @@ fn malformed_paths() {
         [
             ("*", Route::BadRequest(PathError::NotAbsolute)),
             ("", Route::BadRequest(PathError::NotAbsolute)),
-            ("/../etc/passwd", Route::BadRequest(PathError::Traversal)),
-            ("/%2e%2e%2fetc/passwd", Route::BadRequest(PathError::Traversal)),
-            ("/index.php/../../etc/passwd", Route::BadRequest(PathError::Traversal)),
+            ("/../etc/passwd", Route::BadRequest(PathError::AboveRoot)),
+            ("/%2e%2e%2fetc/passwd", Route::BadRequest(PathError::AboveRoot)),
+            ("/index.php/../../etc/passwd", Route::BadRequest(PathError::AboveRoot)),
             ("/%252e%252e/etc/passwd", front()),
-            ("/100%", Route::BadRequest(PathError::Escape)),
+            ("/100%", Route::BadRequest(PathError::BadEscape)),
         ],
     );
 }
@@ -249,8 +269,16 @@ fn other_indexes() {
     check(
         &rules,
         files,
-        [("/", file("/home.htm")), ("/a/", file("/a/home.htm")), ("/x", Route::FrontController(parts("/app.php", "")))],
+        [
+            ("/", file("/home.htm")),
+            ("/a/", file("/a/home.htm")),
+            ("/x", Route::FrontController(parts("/app.php", ""))),
+        ],
     );
     let nothing = Rules::default().index::<&str>([]);
-    check(&nothing, files, [("/", Route::NotFound), ("/a", Route::NotFound), ("/x", Route::NotFound)]);
+    check(
+        &nothing,
+        files,
+        [("/", Route::NotFound), ("/a", Route::NotFound), ("/x", Route::NotFound)],
+    );
 }

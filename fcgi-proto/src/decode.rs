@@ -54,13 +54,15 @@ pub enum Piece<'b> {
 /// Where a record stands.
 ///
 /// ```text
-///          ┌─ 8 bytes ─> Body ────8 bytes────┐
-/// Header ──┤                                 ├──> Padding ──padding_len──> Header
-///    │     └─ 8 bytes ─> Content ─content_len┘
-///    └─ version is not 1, or a fixed body has another size ──> Failed (for good)
+///                     ┌─ 8 bytes ─> Body ────8 bytes────┐
+/// Start ──> Header ───┤                                 ├──> Padding ──padding_len──> Start
+///             │       └─ 8 bytes ─> Content ─content_len┘
+///             └─ version is not 1, or a fixed body has another size ──> Failed (for good)
 /// ```
+/// A record that is there as a whole goes from Start to Start.
 #[derive(Clone, Copy, Debug)]
 enum State {
+    Start,
     Header { buf: [u8; HEADER_LEN], filled: u8 },
     Body { header: Header, buf: [u8; BODY_LEN], filled: u8 },
     Content { header: Header, offset: u16 },
@@ -72,7 +74,7 @@ impl Decoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State::START, is_fresh: true }
+        Self { state: State::Start, is_fresh: true }
     }
 
     /// Takes the next piece from the front of `input`; `None` means that `input` is used up.
@@ -80,10 +82,11 @@ impl Decoder {
     /// # Errors
     /// [`NotFastCgi`](ProtocolError::NotFastCgi), [`UnsupportedVersion`](ProtocolError::UnsupportedVersion) or
     /// [`BodyLength`](ProtocolError::BodyLength). Framing is lost then, and every later call returns the same error.
-    #[inline]
     pub fn poll<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<Piece<'b>>, ProtocolError> {
         loop {
             match self.state {
+                State::Start if input.is_empty() => return Ok(None),
+                State::Start => self.state = State::Header { buf: [0; HEADER_LEN], filled: 0 },
                 State::Header { buf, filled } => {
                     let Some(header) = self.header(buf, filled, input)? else {
                         return Ok(None);
@@ -117,17 +120,50 @@ impl Decoder {
                         self.state = State::Padding { left };
                         return Ok(None);
                     }
-                    self.state = State::START;
+                    self.state = State::Start;
                 }
                 State::Failed(error) => return Err(error),
             }
         }
     }
 
+    /// The next record, if it is here as a whole: header, content, and what follows its padding. To take it, go on with
+    /// what follows and call [`skip_whole`](Self::skip_whole).
+    ///
+    /// The short way for most records, which need no state. [`poll`](Self::poll) is the way for all.
+    #[inline]
+    pub(crate) fn peek_whole<'b>(&self, input: &'b [u8]) -> Option<(Header, &'b [u8], &'b [u8])> {
+        if !self.is_between_records() {
+            return None;
+        }
+        let (bytes, rest) = input.split_first_chunk()?;
+        let header = Header::decode(*bytes).ok()?;
+        let (data, rest) = rest.split_at_checked(usize::from(header.content_len))?;
+        Some((header, data, rest.get(usize::from(header.padding_len)..)?))
+    }
+
+    /// Takes the record that [`peek_whole`](Self::peek_whole) shows, unless it is one with a fixed body of another size.
+    #[inline]
+    pub(crate) fn take_whole<'b>(&mut self, input: &mut &'b [u8]) -> Option<(Header, &'b [u8])> {
+        let (header, data, rest) = self.peek_whole(input)?;
+        if header.record_type.has_fixed_body() && data.len() != BODY_LEN {
+            return None;
+        }
+        *input = rest;
+        self.skip_whole();
+        Some((header, data))
+    }
+
+    /// The record that [`peek_whole`](Self::peek_whole) showed is taken.
+    #[inline]
+    pub(crate) fn skip_whole(&mut self) {
+        self.is_fresh = false;
+    }
+
     /// Whether the stream stands between two records, the only place where it may end.
     #[must_use]
     pub const fn is_between_records(&self) -> bool {
-        matches!(self.state, State::Header { filled: 0, .. })
+        matches!(self.state, State::Start)
     }
 
     #[inline]
@@ -204,7 +240,8 @@ impl Decoder {
         })
     }
 
-    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+    /// Gives the stream up, for an error here or one that the caller found.
+    pub(crate) fn fail(&mut self, error: ProtocolError) -> ProtocolError {
         self.state = State::Failed(error);
         error
     }
@@ -244,11 +281,9 @@ impl Piece<'_> {
 }
 
 impl State {
-    const START: Self = Self::Header { buf: [0; HEADER_LEN], filled: 0 };
-
     const fn after_content(header: Header) -> Self {
         match header.padding_len {
-            0 => Self::START,
+            0 => Self::Start,
             left => Self::Padding { left },
         }
     }

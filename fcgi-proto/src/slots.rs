@@ -9,22 +9,32 @@ use core::fmt;
 /// the id together with a count of the requests before it: when its request has ended, every look-up with it gives
 /// `None`, also after the id is in use again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestKey {
-    request_id: u16,
-    serial: u64,
-}
+pub struct RequestKey(
+    /// The id in the upper 16 bits, the count in the others: one word, since every event carries it.
+    u64,
+);
 
 impl RequestKey {
+    const COUNT_BITS: u32 = 48;
+
+    const fn new(request_id: u16, count: u64) -> Self {
+        Self((request_id as u64) << Self::COUNT_BITS | count & Self::MAX_COUNT)
+    }
+
+    const MAX_COUNT: u64 = (1 << Self::COUNT_BITS) - 1;
+
     /// The id that the request has on the wire (section 3.3).
+    #[inline]
     #[must_use]
     pub const fn request_id(self) -> u16 {
-        self.request_id
+        let [high, low, ..] = self.0.to_be_bytes();
+        u16::from_be_bytes([high, low])
     }
 }
 
 impl fmt::Debug for RequestKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestKey({}, {})", self.request_id, self.serial)
+        write!(f, "RequestKey({}, {})", self.request_id(), self.0 & Self::MAX_COUNT)
     }
 }
 
@@ -32,12 +42,13 @@ impl fmt::Debug for RequestKey {
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     entries: Vec<(RequestKey, T)>,
-    next_serial: u64,
+    /// Of requests so far, of which keys keep 48 bits: they come round after years.
+    count: u64,
 }
 
 impl<T> Slots<T> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), next_serial: 0 }
+        Self { entries: Vec::new(), count: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,10 +68,20 @@ impl<T> Slots<T> {
         let Err(place) = self.find(request_id) else {
             return None;
         };
-        let key = RequestKey { request_id, serial: self.next_serial };
-        self.next_serial += 1;
+        let key = RequestKey::new(request_id, self.count);
+        self.count = self.count.wrapping_add(1);
         self.entries.insert(place, (key, value));
         Some(key)
+    }
+
+    /// [`by_id`](Self::by_id), but only where it is found at once: in a table without gaps, such as one of a single
+    /// request.
+    #[inline]
+    pub(crate) fn at_once(&self, request_id: u16) -> Option<(RequestKey, &T)> {
+        let (first, _) = self.entries.first()?;
+        let place = usize::from(request_id.wrapping_sub(first.request_id()));
+        let (key, value) = self.entries.get(place)?;
+        (key.request_id() == request_id).then_some((*key, value))
     }
 
     /// The request that has this id now.
@@ -72,12 +93,15 @@ impl<T> Slots<T> {
 
     /// The request that this key was given for, if it is still open.
     pub(crate) fn by_key(&mut self, key: RequestKey) -> Option<&mut T> {
-        let (found, value) = self.by_id(key.request_id)?;
+        let (found, value) = self.by_id(key.request_id())?;
         (found == key).then_some(value)
     }
 
     pub(crate) fn remove(&mut self, request_id: u16) -> Option<(RequestKey, T)> {
         let place = self.find(request_id).ok()?;
+        if place + 1 == self.entries.len() {
+            return self.entries.pop(); // nothing to move up
+        }
         Some(self.entries.remove(place))
     }
 
@@ -89,8 +113,9 @@ impl<T> Slots<T> {
         self.entries.iter_mut().map(|(key, value)| (*key, value))
     }
 
+    /// Where this id is, or where it would be.
     fn find(&self, request_id: u16) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&request_id, |(key, _)| key.request_id)
+        self.entries.binary_search_by_key(&request_id, |(key, _)| key.request_id())
     }
 }
 

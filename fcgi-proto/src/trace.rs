@@ -125,11 +125,18 @@ fn write_body(
 }
 
 fn write_content(f: &mut fmt::Formatter<'_>, header: Header, content: &[u8]) -> fmt::Result {
-    match header.content_len {
-        0 if header.record_type == RecordType::AbortRequest => f.write_str("-")?,
-        0 => f.write_str("end of stream")?,
-        1 => f.write_str("1 byte")?,
-        len => write!(f, "{len} bytes")?,
+    match (header.content_len, header.record_type) {
+        (0, RecordType::AbortRequest) => f.write_str("-")?,
+        (
+            0,
+            RecordType::Params
+            | RecordType::Stdin
+            | RecordType::Stdout
+            | RecordType::Stderr
+            | RecordType::Data,
+        ) => f.write_str("end of stream")?,
+        (1, _) => f.write_str("1 byte")?,
+        (len, _) => write!(f, "{len} bytes")?,
     }
     write_padding(f, header)?;
     if header.content_len == 0 {

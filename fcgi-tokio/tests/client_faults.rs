@@ -76,6 +76,12 @@ async fn closing_at_every_byte_is_an_error_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn last_words_on_stderr_come_with_the_error() {
+    let error = get(&answers(b"\x01\x07\0\x01\0\x04\0\0oops")).await.unwrap_err();
+    assert_eq!((error.kind(), error.stderr()), (ErrorKind::Reset, &b"oops"[..]));
+}
+
+#[tokio::test]
 async fn other_protocols_are_recognised() {
     for (bytes, name) in [
         (&b"HTTP/1.1 400 Bad Request\r\n"[..], "HTTP"),

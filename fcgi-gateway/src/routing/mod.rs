@@ -5,21 +5,24 @@
 //!
 //! In this order:
 //!
-//! 1. The path is decoded and checked ([`RequestPath`]); what is malformed or contains `..` is a 400.
+//! 1. The path is decoded, once, and cleaned by [`clean_path`]. What is malformed or leads above the
+//!    root is a 400.
 //! 2. The shortest part of it that ends in `.php` (in any case) before a `/` or the end **and is a
 //!    file** is the script, and what follows is its PATH_INFO: `/a.php/b.php/c` runs `a.php` if that
 //!    exists. So `/upload.jpg/x.php` never executes `upload.jpg`, and a folder called `x.php` is a folder.
 //! 3. Names that start with a dot are denied, except below `/.well-known/`.
 //! 4. A file that is not the source of a script or a backup copy is sent as it is.
 //! 5. A folder with an index goes to that index; without its final slash it is redirected there first.
-//! 6. Everything else goes to the front controller when the root has one, missing `.php` files
-//!    included: applications answer old addresses and permalinks such as `/2009/hello.php` themselves.
-//!    Without a front controller it is a 404, and the application is not asked.
+//! 6. Everything else goes to the front controller when the root has one, missing `.php` files and
+//!    paths that cannot be a file's included: applications answer old addresses and permalinks such as
+//!    `/2009/hello.php` themselves. Without a front controller it is a 404, and the application is not
+//!    asked.
 
-mod path;
+mod location;
 
-pub(crate) use path::percent_encode;
-pub use path::{PathError, RequestPath};
+pub(crate) use self::location::percent_encode;
+
+use fcgi_proto::cgi::script::{self, DEFAULT_SUFFIXES, PathError, clean_path};
 
 use crate::deny;
 
@@ -42,11 +45,11 @@ pub enum Kind {
 pub trait Lookup {
     /// What `path` is. It starts with `/`, is relative to the document root, and has neither empty
     /// nor dot segments; it has no final slash unless it is `/` itself.
-    fn kind(&self, path: &[u8]) -> Kind;
+    fn kind(&self, path: &str) -> Kind;
 }
 
-impl<F: Fn(&[u8]) -> Kind> Lookup for F {
-    fn kind(&self, path: &[u8]) -> Kind {
+impl<F: Fn(&str) -> Kind> Lookup for F {
+    fn kind(&self, path: &str) -> Kind {
         self(path)
     }
 }
@@ -56,9 +59,9 @@ impl<F: Fn(&[u8]) -> Kind> Lookup for F {
 #[non_exhaustive]
 pub struct Script {
     /// The script's path below the document root, with its leading slash (SCRIPT_NAME).
-    pub script_name: Vec<u8>,
+    pub script_name: String,
     /// What followed it in the path: empty, or starting with a slash (PATH_INFO).
-    pub path_info: Vec<u8>,
+    pub path_info: String,
 }
 
 /// Where a request goes.
@@ -70,7 +73,7 @@ pub enum Route {
     /// To the front controller: nothing exists under the path, and the script decides by REQUEST_URI.
     FrontController(Script),
     /// A file to send: its path below the document root.
-    Static(Vec<u8>),
+    Static(String),
     /// To the same folder with a final slash (308): the value of `Location`, without the query.
     RedirectToSlash(String),
     /// Nothing there.
@@ -122,109 +125,95 @@ impl Rules {
     /// ```
     /// use fcgi_gateway::routing::{Kind, Route, Rules};
     ///
-    /// let site = |path: &[u8]| match path {
-    ///     b"/index.php" | b"/style.css" => Kind::File,
-    ///     b"/" => Kind::Folder,
+    /// let site = |path: &str| match path {
+    ///     "/index.php" | "/style.css" => Kind::File,
+    ///     "/" => Kind::Folder,
     ///     _ => Kind::Missing,
     /// };
     /// let rules = Rules::default();
-    /// assert_eq!(rules.route("/style.css", &site), Route::Static(b"/style.css".to_vec()));
-    /// assert!(matches!(rules.route("/index.php/a", &site), Route::Script(script) if script.path_info == b"/a"));
+    /// assert_eq!(rules.route("/style.css", &site), Route::Static("/style.css".to_owned()));
+    /// assert!(matches!(rules.route("/index.php/a", &site), Route::Script(script) if script.path_info == "/a"));
     /// assert!(matches!(rules.route("/hello-world/", &site), Route::FrontController(_)));
     /// ```
     pub fn route(&self, raw_path: &str, lookup: &impl Lookup) -> Route {
-        let path = match RequestPath::decode(raw_path) {
+        let path = match clean_path(raw_path) {
             Ok(path) => path,
+            Err(error) if error.names_no_file() => return self.front_controller(lookup),
             Err(error) => return Route::BadRequest(error),
         };
-        if let Some(script) = self.find_script(path.as_bytes(), lookup) {
-            return if deny::is_hidden(&script.script_name) {
+        match find_script(&path, lookup) {
+            Err(error) => Route::BadRequest(error),
+            Ok(Some(script)) if deny::is_hidden(&script.script_name) => {
                 Route::Denied(Denied::Hidden)
-            } else {
-                Route::Script(script)
-            };
+            }
+            Ok(Some(script)) => Route::Script(script),
+            Ok(None) if deny::is_hidden(&path) => Route::Denied(Denied::Hidden),
+            Ok(None) => self.route_plain(&path, lookup),
         }
-        if deny::is_hidden(path.as_bytes()) {
-            return Route::Denied(Denied::Hidden);
-        }
-        self.route_plain(&path, lookup)
     }
 
-    /// The shortest prefix that is an existing script.
-    fn find_script(&self, path: &[u8], lookup: &impl Lookup) -> Option<Script> {
-        script_ends(path)
-            .map(|end| path.split_at(end))
-            .find(|(script_name, _)| lookup.kind(script_name) == Kind::File)
-            .map(|(script_name, path_info)| Script {
-                script_name: script_name.to_vec(),
-                path_info: path_info.to_vec(),
-            })
-    }
-
-    fn route_plain(&self, path: &RequestPath, lookup: &impl Lookup) -> Route {
-        let bytes = path.as_bytes();
-        let name = match bytes {
-            [rest @ .., b'/'] if !rest.is_empty() => rest,
-            whole => whole,
+    fn route_plain(&self, path: &str, lookup: &impl Lookup) -> Route {
+        let name = match path.strip_suffix('/') {
+            None | Some("") => path,
+            Some(name) => name,
         };
         match lookup.kind(name) {
-            Kind::File if path.is_folder() => self.front_controller(lookup),
+            Kind::File if path.ends_with('/') => self.front_controller(lookup),
             Kind::File if deny::is_source(name) => Route::Denied(Denied::Source),
-            Kind::File => Route::Static(name.to_vec()),
+            Kind::File => Route::Static(name.to_owned()),
             Kind::Folder => self.route_folder(path, name, lookup),
             Kind::Refused => Route::Denied(Denied::Refused),
             Kind::Missing => self.front_controller(lookup),
         }
     }
 
-    fn route_folder(&self, path: &RequestPath, name: &[u8], lookup: &impl Lookup) -> Route {
+    fn route_folder(&self, path: &str, name: &str, lookup: &impl Lookup) -> Route {
         let Some(index) = self.find_index(name, lookup) else {
             return self.front_controller(lookup);
         };
-        if !path.is_folder() {
-            let mut location = percent_encode(name);
-            location.push('/');
-            return Route::RedirectToSlash(location);
+        if !path.ends_with('/') {
+            return Route::RedirectToSlash(percent_encode(name) + "/");
         }
-        if ends_like_script(&index) {
-            return Route::Script(Script { script_name: index, path_info: Vec::new() });
+        if is_script(&index) {
+            return Route::Script(Script { script_name: index, path_info: String::new() });
         }
         Route::Static(index)
     }
 
-    fn find_index(&self, folder: &[u8], lookup: &impl Lookup) -> Option<Vec<u8>> {
-        self.index
-            .iter()
-            .map(|name| join(folder, name))
-            .find(|candidate| lookup.kind(candidate) == Kind::File)
+    fn find_index(&self, folder: &str, lookup: &impl Lookup) -> Option<String> {
+        let mut candidates = self.index.iter().map(|name| join(folder, name));
+        candidates.find(|candidate| lookup.kind(candidate) == Kind::File)
     }
 
     fn front_controller(&self, lookup: &impl Lookup) -> Route {
-        let scripts = self.index.iter().filter(|name| ends_like_script(name.as_bytes()));
-        match scripts.map(|name| join(b"/", name)).find(|path| lookup.kind(path) == Kind::File) {
-            Some(script_name) => Route::FrontController(Script { script_name, path_info: Vec::new() }),
+        let mut scripts =
+            self.index.iter().filter(|name| is_script(name)).map(|name| join("/", name));
+        match scripts.find(|path| lookup.kind(path) == Kind::File) {
+            Some(script_name) => {
+                Route::FrontController(Script { script_name, path_info: String::new() })
+            }
             None => Route::NotFound,
         }
     }
 }
 
-fn join(folder: &[u8], name: &str) -> Vec<u8> {
-    let folder = folder.strip_suffix(b"/").unwrap_or(folder);
-    [folder, b"/", name.as_bytes()].concat()
+/// The shortest prefix that is an existing script.
+fn find_script(path: &str, lookup: &impl Lookup) -> Result<Option<Script>, PathError> {
+    let found = script::split(path, DEFAULT_SUFFIXES, |prefix| lookup.kind(prefix) == Kind::File)?;
+    Ok(found.map(|split| Script {
+        script_name: split.script_name.to_owned(),
+        path_info: split.path_info.to_owned(),
+    }))
 }
 
-/// The extension of scripts, compared in ASCII and without case. Other letters that fold to these
-/// in Unicode are other letters.
-const SUFFIX: &[u8] = b".php";
-
-fn ends_like_script(path: &[u8]) -> bool {
-    path.last_chunk::<4>().is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX))
+/// Whether a path that exists ends like a script.
+fn is_script(path: &str) -> bool {
+    matches!(
+        script::split(path, DEFAULT_SUFFIXES, |prefix| prefix.len() == path.len()),
+        Ok(Some(_))
+    )
 }
 
-/// Where a script may end in a path: after `.php` at the end of a segment.
-fn script_ends(path: &[u8]) -> impl Iterator<Item = usize> {
-    let slashes = (1..path.len()).filter(|&at| path.get(at) == Some(&b'/'));
-    slashes
-        .chain([path.len()])
-        .filter(|&end| path.get(..end).is_some_and(ends_like_script))
+fn join(folder: &str, name: &str) -> String {
+    [folder.strip_suffix('/').unwrap_or(folder), "/", name].concat()
 }

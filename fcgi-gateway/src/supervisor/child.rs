@@ -35,6 +35,8 @@ impl Plan {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.php.program);
+        // Meant for us, should we be a service ourselves, or for a PHP-FPM that started us.
+        command.env_remove("NOTIFY_SOCKET").env_remove("FPM_SOCKETS");
         match self.php.kind {
             PhpKind::Fpm => {
                 command.arg("--nodaemonize").arg("--fpm-config").arg(self.config_file());
@@ -141,7 +143,11 @@ struct Guard {
 impl Guard {
     fn start(group: Pid, folder: &Path) -> io::Result<Self> {
         let mut child = Command::new("/bin/sh")
-            .args(["-c", r#"read -r _ || { kill -s TERM -- "-$1"; rm -rf -- "$2"; }"#, "fcgi-guard"])
+            .args([
+                "-c",
+                r#"read -r _ || { kill -s TERM -- "-$1"; rm -rf -- "$2"; }"#,
+                "fcgi-guard",
+            ])
             .arg(group.as_raw_nonzero().to_string())
             .arg::<&OsStr>(folder.as_ref())
             .stdin(Stdio::piped())
@@ -233,7 +239,10 @@ mod tests {
     fn severities() {
         for (line, expected) in [
             ("[24-Nov-2026 07:03:50] NOTICE: fpm is running, pid 19519", Severity::Notice),
-            ("[24-Nov-2026 07:03:50] WARNING: [pool site] server reached max_children", Severity::Warning),
+            (
+                "[24-Nov-2026 07:03:50] WARNING: [pool site] server reached max_children",
+                Severity::Warning,
+            ),
             ("[24-Nov-2026 07:03:50] ERROR: unable to bind", Severity::Error),
             ("[24-Nov-2026 07:03:50] ALERT: oops", Severity::Error),
             ("hello", Severity::Worker),

@@ -72,8 +72,12 @@ mod tests {
     fn the_user_is_named_only_when_given() {
         let size = PoolSize::for_cores(2);
         let config = fpm_config(Path::new("/tmp/x/php.sock"), size, None);
-        assert!(config.contains("\nlisten = /tmp/x/php.sock\n") && !config.contains("user ="), "{config}");
-        let config = fpm_config(Path::new("/tmp/x/php.sock"), size, Some(User { uid: 33, gid: 34 }));
+        assert!(
+            config.contains("\nlisten = /tmp/x/php.sock\n") && !config.contains("user ="),
+            "{config}"
+        );
+        let config =
+            fpm_config(Path::new("/tmp/x/php.sock"), size, Some(User { uid: 33, gid: 34 }));
         assert!(config.contains("\nuser = 33\ngroup = 34\n"), "{config}");
     }
 }

@@ -12,6 +12,14 @@ pub(super) struct Php {
     pub(super) kind: PhpKind,
 }
 
+impl Php {
+    /// A program by its name; `None` when the name is of neither kind.
+    pub(super) fn named(program: &Path) -> Option<Self> {
+        let (kind, _) = php_kind(program)?;
+        Some(Self { program: program.to_owned(), kind })
+    }
+}
+
 /// The two FastCGI servers that PHP comes with; the better one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PhpKind {
@@ -80,7 +88,11 @@ fn programs_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    entries.flatten().map(|entry| entry.path()).filter(|path| php_kind(path).is_some() && is_program(path)).collect()
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| php_kind(path).is_some() && is_program(path))
+        .collect()
 }
 
 fn php_kind(path: &Path) -> Option<(PhpKind, Version)> {
@@ -88,7 +100,8 @@ fn php_kind(path: &Path) -> Option<(PhpKind, Version)> {
 }
 
 fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// The first of the best: earlier folders win among equals.
@@ -96,9 +109,9 @@ fn best_of(programs: impl IntoIterator<Item = PathBuf>) -> Option<Php> {
     let mut best: Option<(PhpKind, Version, PathBuf)> = None;
     for program in programs {
         let Some((kind, version)) = php_kind(&program) else { continue };
-        let is_better = best
-            .as_ref()
-            .is_none_or(|(best_kind, best_version, _)| kind < *best_kind || (kind == *best_kind && version > *best_version));
+        let is_better = best.as_ref().is_none_or(|(best_kind, best_version, _)| {
+            kind < *best_kind || (kind == *best_kind && version > *best_version)
+        });
         if is_better {
             best = Some((kind, version, program));
         }

@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 
 use self::child::{Plan, Process};
 use self::config::{PoolSize, fpm_config};
-use self::find::{PhpKind, find_php};
+use self::find::{Php, PhpKind, find_php};
 use self::user::user_for;
 
 /// A PHP that is kept running.
@@ -57,6 +57,8 @@ pub struct Supervisor {
 pub enum StartError {
     /// Neither php-fpm nor php-cgi is installed, or not where programs are.
     NotFound,
+    /// The program's file name is neither that of php-fpm nor of php-cgi.
+    Unknown(PathBuf),
     /// The folder for the socket and the configuration could not be made.
     Folder(io::Error),
     /// The program could not be executed.
@@ -89,11 +91,30 @@ impl Supervisor {
     ///
     /// See [`StartError`]. [`StartError::NotFound`] says which package to install.
     pub async fn start(root: &Path) -> Result<Self, StartError> {
-        let php = find_php().ok_or(StartError::NotFound)?;
+        Self::start_php(root, find_php().ok_or(StartError::NotFound)?).await
+    }
+
+    /// As [`start`](Self::start), with a program of one's own choice. Its file name says how it is run: `php-fpm` or
+    /// `php-cgi`, with or without a version behind it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start_program(root: &Path, program: &Path) -> Result<Self, StartError> {
+        let php = Php::named(program).ok_or_else(|| StartError::Unknown(program.to_owned()))?;
+        Self::start_php(root, php).await
+    }
+
+    async fn start_php(root: &Path, php: Php) -> Result<Self, StartError> {
         let root = root.canonicalize().map_err(StartError::Folder)?;
         let folder = private_folder().map_err(StartError::Folder)?;
         let cores = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
-        let plan = Plan { php, folder: folder.path().to_owned(), size: PoolSize::for_cores(cores), user: user_for(&root) };
+        let plan = Plan {
+            php,
+            folder: folder.path().to_owned(),
+            size: PoolSize::for_cores(cores),
+            user: user_for(&root),
+        };
         prepare(&plan).map_err(StartError::Folder)?;
         let program = plan.php.program.clone();
         let mut process = Process::start(&plan)
@@ -146,9 +167,13 @@ const LONGEST_PLACE: usize = 70;
 
 fn prepare(plan: &Plan) -> io::Result<()> {
     match plan.php.kind {
-        PhpKind::Fpm => fs::write(plan.config_file(), fpm_config(&plan.socket(), plan.size, plan.user)),
+        PhpKind::Fpm => {
+            fs::write(plan.config_file(), fpm_config(&plan.socket(), plan.size, plan.user))
+        }
         // php-cgi makes its socket itself, with the rights it runs with.
-        PhpKind::Cgi => plan.user.map_or(Ok(()), |user| chown(&plan.folder, Some(user.uid), Some(user.gid))),
+        PhpKind::Cgi => {
+            plan.user.map_or(Ok(()), |user| chown(&plan.folder, Some(user.uid), Some(user.gid)))
+        }
     }
 }
 
@@ -169,7 +194,12 @@ async fn is_ready(plan: &Plan, process: &mut Process) -> bool {
 
 const START_TIME: Duration = Duration::from_secs(20);
 
-async fn keep_running(plan: Plan, mut process: Process, _folder: TempDir, mut stopped: oneshot::Receiver<()>) {
+async fn keep_running(
+    plan: Plan,
+    mut process: Process,
+    _folder: TempDir,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut pause = Pause::default();
     loop {
         let started = Instant::now();
@@ -189,7 +219,9 @@ async fn keep_running(plan: Plan, mut process: Process, _folder: TempDir, mut st
             }
             match Process::start(&plan) {
                 Ok(process) => break process,
-                Err(error) => tracing::error!(target: "php", %error, "PHP could not be started; trying again"),
+                Err(error) => {
+                    tracing::error!(target: "php", %error, "PHP could not be started; trying again");
+                }
             }
         };
     }
@@ -230,13 +262,22 @@ impl fmt::Display for StartError {
                  Alpine: `apk add php-fpm`, macOS: `brew install php`), \
                  or name a running one with --fpm ADDRESS",
             ),
+            Self::Unknown(program) => {
+                write!(f, "{} is called neither php-fpm nor php-cgi", program.display())
+            }
             Self::Folder(error) => write!(f, "cannot prepare a folder for PHP: {error}"),
-            Self::Spawn { program, source } => write!(f, "cannot run {}: {source}", program.display()),
+            Self::Spawn { program, source } => {
+                write!(f, "cannot run {}: {source}", program.display())
+            }
             Self::NotReady { program, last_words } if last_words.is_empty() => {
                 write!(f, "{} did not become ready and printed nothing", program.display())
             }
             Self::NotReady { program, last_words } => {
-                write!(f, "{} did not become ready; its last words:\n{last_words}", program.display())
+                write!(
+                    f,
+                    "{} did not become ready; its last words:\n{last_words}",
+                    program.display()
+                )
             }
         }
     }
@@ -246,7 +287,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Folder(source) | Self::Spawn { source, .. } => Some(source),
-            Self::NotFound | Self::NotReady { .. } => None,
+            Self::NotFound | Self::Unknown(_) | Self::NotReady { .. } => None,
         }
     }
 }

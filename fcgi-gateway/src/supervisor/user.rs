@@ -86,7 +86,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("site");
         fs::create_dir(&inner).unwrap();
-        let set_mode = |place: &Path, mode| fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+        let set_mode = |place: &Path, mode| {
+            fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+        };
         set_mode(&inner, 0o755);
         set_mode(folder.path(), 0o700);
         assert!(!can_enter(stranger, &inner));

@@ -69,10 +69,8 @@ impl Request<'_> {
     ///
     /// php and libfcgi do not listen while they run: on a connection with a single request, closing it is what works.
     pub fn abort(self) {
-        if *self.phase != Phase::Aborted {
-            *self.phase = Phase::Aborted;
-            self.outbox.empty_record(RecordType::AbortRequest, self.request_id);
-        }
+        *self.phase = Phase::Aborted;
+        self.outbox.empty_record(RecordType::AbortRequest, self.request_id);
     }
 
     fn stream(&mut self, stream: RecordType, data: Bytes) -> Result<(), SendError> {

@@ -54,5 +54,6 @@ impl Exchange {
             .at(self.phase())
             .with_bytes(self.bytes_sent(), self.bytes_received())
             .begun(self.bytes_sent() > 0)
+            .with_stderr(self.stderr())
     }
 }

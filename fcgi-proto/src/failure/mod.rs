@@ -1,11 +1,13 @@
 //! The one error type of all clients.
 
+mod as_io;
 mod display;
 mod exchange;
 mod kind;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::error::Error as StdError;
 use core::time::Duration;
 use std::io;
@@ -56,6 +58,7 @@ struct Inner {
     bytes_sent: u64,
     bytes_received: u64,
     is_begun: bool,
+    stderr: Vec<u8>,
     response: Option<FullResponse>,
     source: Option<Source>,
 }
@@ -73,6 +76,7 @@ impl Error {
             bytes_sent: 0,
             bytes_received: 0,
             is_begun: false,
+            stderr: Vec::new(),
             response: None,
             source: None,
         };
@@ -146,6 +150,13 @@ impl Error {
     #[must_use]
     pub fn begun(mut self, is_begun: bool) -> Self {
         self.inner.is_begun = is_begun;
+        self
+    }
+
+    /// What the application wrote to its standard error before it failed.
+    #[must_use]
+    pub fn with_stderr(mut self, stderr: impl Into<Vec<u8>>) -> Self {
+        self.inner.stderr = stderr.into();
         self
     }
 
@@ -236,6 +247,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// What the application wrote to its standard error before the call failed, and nobody has taken: often the reason.
+    /// Empty when it is the response that is the error; see [`FullResponse::stderr`].
+    #[must_use]
+    pub fn stderr(&self) -> &[u8] {
+        &self.inner.stderr
     }
 
     /// The response, when it is the response that is the error ([`ErrorKind::Status`], [`ErrorKind::ScriptNotFound`]).

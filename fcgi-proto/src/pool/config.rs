@@ -20,6 +20,7 @@ pub struct Config {
     pub(super) max_waiting: usize,
     pub(super) queue_timeout: Option<Duration>,
     pub(super) multiplex: NonZeroU16,
+    pub(super) patience: Duration,
     pub(super) backoff: Duration,
     pub(super) max_backoff: Duration,
     pub(super) seed: u64,
@@ -36,7 +37,7 @@ impl Config {
     }
 
     /// How many connections to an address may idle. Default: a quarter of [`max_connections`](Self::max_connections), at
-    /// least 1. 0 turns keep-alive off.
+    /// least 1. 0 turns keep-alive off: each connection carries one request, or those that share it.
     ///
     /// Each idle connection occupies a worker of php-fpm: stay below its `pm.max_children`, also in the sum over all
     /// processes that have a pool.
@@ -55,7 +56,8 @@ impl Config {
         self
     }
 
-    /// How old a connection may be when a request begins on it. Default: 5 min; `None` and zero mean without limit.
+    /// How old a connection may be when a request begins on it, counted from when it was open; an idle one is closed then.
+    /// Default: 5 min; `None` and zero mean without limit.
     ///
     /// Behind one address there may be several hosts, and new ones get their share only by new connections.
     #[must_use]
@@ -87,12 +89,24 @@ impl Config {
         self
     }
 
-    /// How many requests may share a connection. Default: 1, all that php-fpm can do.
+    /// How many requests may share a connection. Default: 1, all that php-fpm can do; see also
+    /// [`Pool::set_multiplex`](super::Pool::set_multiplex).
     ///
     /// Only for applications that are known to multiplex: most others do not refuse a second request but mix the two up.
     #[must_use]
     pub fn multiplex(mut self, requests: NonZeroU16) -> Self {
         self.multiplex = requests;
+        self
+    }
+
+    /// How long a fresh connection may wait for the first byte of its response before others give way to it: those that
+    /// idle are closed, and those in use close after their request. Default: 5 ms; zero means at once.
+    ///
+    /// It may be waiting for a worker of php-fpm that a kept connection occupies, or its script may still run, and from
+    /// here nobody can tell which. So connections are kept while scripts answer faster than this, where it saves most.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        self.patience = limit;
         self
     }
 
@@ -130,6 +144,7 @@ impl Default for Config {
             max_waiting: 1024,
             queue_timeout: Some(Duration::from_secs(5)),
             multiplex: NonZeroU16::MIN,
+            patience: Duration::from_millis(5),
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_secs(1),
             seed: 0x9e37_79b9_7f4a_7c15,

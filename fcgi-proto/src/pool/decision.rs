@@ -29,7 +29,7 @@ pub enum Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Close this idle connection; the pool has forgotten it.
+    /// Close this idle connection, unless it has broken meanwhile; the pool has forgotten it.
     Close(ConnId),
     /// A waiting caller's turn has come: [`Grant::Reuse`] or [`Grant::Dial`].
     Grant(WaiterId, Grant),

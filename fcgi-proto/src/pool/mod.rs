@@ -17,22 +17,29 @@
 //! assert_eq!(pool.acquire(now), Ok(Grant::Reuse { conn, upstream: 0 }));
 //! ```
 //!
-//! # Why idle connections give way
-//! A kept connection occupies a whole worker of php-fpm, also while it idles. So a connection is kept after a request only
-//! when nobody could use its worker: no caller waits in the queue, and no request of this pool waits on a connection that
-//! no worker has picked up yet. nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there.
+//! # Why connections give way
+//! A kept connection occupies a whole worker of php-fpm, also while it idles. So a connection idles only while nobody could
+//! use its worker: no caller waits in the queue, and no fresh connection waits longer than
+//! [`Config::patience`] for a first byte, perhaps because no worker has picked it up. When one does, a connection is not
+//! handed on after its request either but closed, and the caller whose turn it is dials: the one that waits at php-fpm
+//! comes first, however many wait here. nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there.
 
 mod config;
 mod conn;
 mod decision;
+mod depot;
+mod list;
 mod queue;
 mod retry;
+mod rules;
 mod state;
+mod stock;
 mod upstream;
 
 pub use config::Config;
 pub use conn::ConnId;
 pub use decision::{AcquireError, Action, Grant, Released, Snapshot};
+pub use depot::{Depot, Turn};
 pub use queue::{WaitError, WaiterId};
 pub use retry::Attempt;
 pub use state::Pool;

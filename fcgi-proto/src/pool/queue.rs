@@ -2,8 +2,11 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::time::Duration;
 
+use super::conn::ConnId;
+use super::decision::{Action, Grant};
+
 /// Names one caller that waits for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WaiterId(u64);
 
 /// Why a caller waited in vain.
@@ -27,10 +30,39 @@ impl fmt::Display for WaitError {
 
 impl core::error::Error for WaitError {}
 
-/// Callers in the order they came.
+/// A caller that waits, and until when.
+pub(super) type Waiter = (WaiterId, Option<Duration>);
+
+/// An action that the adapter has not heard of yet.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Close(ConnId),
+    /// With what the caller needs to wait on.
+    Grant(Waiter, Grant),
+    Fail(WaiterId, WaitError),
+}
+
+impl Pending {
+    pub(super) const fn waiter(&self) -> Option<WaiterId> {
+        match *self {
+            Self::Grant((id, _), _) | Self::Fail(id, _) => Some(id),
+            Self::Close(_) => None,
+        }
+    }
+
+    pub(super) const fn action(&self) -> Action {
+        match *self {
+            Self::Close(conn) => Action::Close(conn),
+            Self::Grant((id, _), grant) => Action::Grant(id, grant),
+            Self::Fail(id, error) => Action::Fail(id, error),
+        }
+    }
+}
+
+/// Callers in the order they came, which is also that of their names.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: VecDeque<(WaiterId, Option<Duration>)>,
+    waiting: VecDeque<Waiter>,
     next: u64,
 }
 
@@ -54,15 +86,21 @@ impl Queue {
         id
     }
 
-    pub(super) fn pop(&mut self) -> Option<WaiterId> {
-        self.waiting.pop_front().map(|(id, _)| id)
+    pub(super) fn pop(&mut self) -> Option<Waiter> {
+        self.waiting.pop_front()
+    }
+
+    /// Puts back a caller that was taken out.
+    pub(super) fn put_back(&mut self, waiter: Waiter) {
+        if let Err(place) = self.waiting.binary_search_by_key(&waiter.0, |(id, _)| *id) {
+            self.waiting.insert(place, waiter);
+        }
     }
 
     /// Takes a caller out; whether it was still waiting.
     pub(super) fn remove(&mut self, id: WaiterId) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|(waiting, _)| *waiting != id);
-        self.waiting.len() < before
+        let found = self.waiting.binary_search_by_key(&id, |(id, _)| *id);
+        found.is_ok_and(|place| self.waiting.remove(place).is_some())
     }
 
     /// The deadline of the first; all wait equally long, so that no other is earlier.
@@ -72,6 +110,6 @@ impl Queue {
 
     pub(super) fn pop_expired(&mut self, now: Duration) -> Option<WaiterId> {
         self.next_deadline().filter(|deadline| *deadline <= now)?;
-        self.pop()
+        self.pop().map(|(id, _)| id)
     }
 }

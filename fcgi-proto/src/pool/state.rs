@@ -1,36 +1,42 @@
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::Config;
-use super::conn::{Conn, ConnId, Conns};
+use super::conn::{ConnId, Row};
 use super::decision::{AcquireError, Action, Grant, Released, Snapshot};
-use super::queue::{Queue, WaitError, WaiterId};
+use super::queue::{Pending, Queue, WaitError, WaiterId};
+use super::stock::Stock;
 use super::upstream::{Dice, Upstream};
 
 /// The state of a pool; see the [module](super).
+///
+/// Times may come slightly out of order, as they do when threads look at the clock before they lock the pool; a time before
+/// the latest counts as the latest. No call takes longer for more connections, or allocates once as many have been open and
+/// as many callers have waited before.
 #[derive(Debug)]
 pub struct Pool {
-    config: Config,
-    conns: Conns,
-    upstreams: Vec<Upstream>,
-    queue: Queue,
-    actions: VecDeque<Action>,
-    dice: Dice,
-    counts: Snapshot,
+    pub(super) config: Config,
+    pub(super) stock: Stock,
+    pub(super) queue: Queue,
+    pub(super) actions: VecDeque<Pending>,
+    pub(super) dice: Dice,
+    pub(super) counts: Snapshot,
+    pub(super) latest: Duration,
 }
 
 impl Pool {
     /// A pool for so many addresses, named by their index; 0 counts as 1.
     #[must_use]
     pub fn new(config: Config, upstreams: usize) -> Self {
+        let upstreams = alloc::vec![Upstream::new(config.multiplex); upstreams.max(1)];
         Self {
-            conns: Conns::new(),
-            upstreams: alloc::vec![Upstream::default(); upstreams.max(1)],
+            stock: Stock::new(upstreams, config.max_lifetime.is_some()),
             queue: Queue::new(),
             actions: VecDeque::new(),
             dice: Dice::new(config.seed),
             counts: Snapshot::default(),
+            latest: Duration::ZERO,
             config,
         }
     }
@@ -40,90 +46,106 @@ impl Pool {
     /// # Errors
     /// [`AcquireError::QueueFull`].
     pub fn acquire(&mut self, now: Duration) -> Result<Grant, AcquireError> {
+        let now = self.advance(now);
+        let limit = self.config.max_waiting;
         if self.queue.is_empty() {
-            if let Some(grant) = self.place(now) {
+            // Where nobody may wait, nobody waits for another's dial either.
+            let waiting = if limit == 0 { usize::MAX } else { 1 };
+            if let Some(grant) = self.place(waiting, now) {
                 return Ok(grant);
             }
         }
-        let limit = self.config.max_waiting;
         if self.queue.len() >= limit {
             self.counts.turned_away += 1;
             return Err(AcquireError::QueueFull { limit });
         }
         let deadline = self.config.queue_timeout.and_then(|limit| now.checked_add(limit));
-        Ok(Grant::Wait(self.queue.push(deadline)))
+        let waiter = self.queue.push(deadline);
+        // One more waits, for whom a further dial may be due.
+        self.serve_queue(now);
+        Ok(Grant::Wait(waiter))
     }
 
-    /// A waiting caller gives up. When its turn had come meanwhile, the grant is to be given back by
-    /// [`release`](Self::release) or [`handle_closed`](Self::handle_closed).
+    /// A waiting caller gives up. When its turn had come meanwhile and [`Action::Grant`] has told so, the grant is to be
+    /// given back by [`release`](Self::release) or [`handle_closed`](Self::handle_closed) instead; then this does nothing.
     pub fn cancel(&mut self, waiter: WaiterId) {
         if self.queue.remove(waiter) {
             return;
         }
         // Its turn has come, but the adapter has not heard of it yet.
-        let named = |action: &Action| match *action {
-            Action::Grant(id, _) | Action::Fail(id, _) => id == waiter,
-            Action::Close(_) => false,
-        };
-        let Some(place) = self.actions.iter().position(named) else { return };
-        if let Some(Action::Grant(_, grant)) = self.actions.remove(place) {
-            self.take_back(grant);
+        let place = self.actions.iter().position(|action| action.waiter() == Some(waiter));
+        match place.and_then(|place| self.actions.remove(place)) {
+            Some(Pending::Grant(_, Grant::Reuse { conn, .. })) => self.take_back(conn),
+            Some(Pending::Grant(_, Grant::Dial { conn, .. })) => {
+                self.counts.dials -= 1;
+                self.stock.forget(conn);
+            }
+            _ => {}
         }
+        self.serve_queue(self.latest);
     }
 
     /// The dial has succeeded; the caller's request begins on the connection.
     pub fn handle_connected(&mut self, conn: ConnId, now: Duration) {
-        let Some(found) = self.conns.get_mut(conn) else { return };
-        if found.is_open {
-            return;
+        let now = self.clock(now);
+        let Some(found) = self.stock.get(conn).filter(|found| !found.is_open) else { return };
+        if let Some(upstream) = self.stock.upstream_mut(found.upstream) {
+            upstream.handle_connected();
         }
-        found.is_open = true;
-        found.opened = now;
-        let upstream = found.upstream;
-        self.change(upstream, |upstream| {
-            upstream.dialling -= 1;
-            upstream.on_connected();
+        self.stock.update(conn, |conn| {
+            conn.is_open = true;
+            conn.opened = now;
         });
-        self.serve_queue(now);
+        self.advance(now);
     }
 
     /// The dial has failed: the pool has forgotten the connection, and leaves the address alone for a while. When no other
     /// address is left, everybody who waits is told as well, instead of trying one after the other.
     pub fn handle_connect_error(&mut self, conn: ConnId, now: Duration) {
-        let Some(upstream) = self.forget(conn) else { return };
+        let now = self.clock(now);
+        if self.stock.get(conn).is_none_or(|found| found.is_open) {
+            return self.handle_closed(conn, now);
+        }
+        let Some(found) = self.stock.forget(conn) else { return };
         self.counts.failed_dials += 1;
-        let (first, most) = (self.config.backoff, self.config.max_backoff);
-        self.change(upstream, |upstream| upstream.on_connect_error(now, first, most));
-        let is_hopeless = |upstream: &Upstream| {
-            upstream.is_backing_off(now) && upstream.connections == upstream.dialling
-        };
-        if self.upstreams.iter().all(is_hopeless) {
-            while let Some(waiter) = self.queue.pop() {
-                self.actions.push_back(Action::Fail(waiter, WaitError::Unreachable));
+        if let Some(upstream) = self.stock.upstream_mut(found.upstream) {
+            upstream.handle_connect_error(&self.config, now);
+        }
+        if self.stock.upstreams().iter().all(|upstream| upstream.is_unreachable(now)) {
+            while let Some((waiter, _)) = self.queue.pop() {
+                self.actions.push_back(Pending::Fail(waiter, WaitError::Unreachable));
             }
         }
-        self.serve_queue(now);
+        self.advance(now);
     }
 
     /// The first byte of a response has come on the connection: a worker has picked it up.
     pub fn handle_first_byte(&mut self, conn: ConnId) {
-        let Some(found) = self.conns.get_mut(conn) else { return };
-        if !core::mem::replace(&mut found.is_served, true) {
-            let upstream = found.upstream;
-            self.change(upstream, |upstream| upstream.unserved -= 1);
-        }
+        self.stock.update(conn, |conn| conn.is_served = true);
     }
 
     /// The connection has broken, or was closed by the peer: the pool forgets it, with all that was in flight on it.
     pub fn handle_closed(&mut self, conn: ConnId, now: Duration) {
-        self.forget(conn);
-        self.serve_queue(now);
+        let now = self.clock(now);
+        if self.stock.forget(conn).is_some() {
+            self.queue_again(conn);
+        }
+        self.advance(now);
+    }
+
+    /// An address was found to multiplex, or not to: so many requests may share a connection to it from now on.
+    ///
+    /// What FCGI_MPXS_CONNS and FCGI_MAX_REQS of GET_VALUES say (section 4.1). Requests that share one already go on.
+    pub fn set_multiplex(&mut self, upstream: usize, requests: NonZeroU16) {
+        self.stock.set_multiplex(upstream, requests);
+        self.serve_queue(self.latest);
     }
 
     /// A request on the connection has ended. `is_reusable` says whether the connection is fit for another; once it was
     /// not, it carries no more.
     pub fn release(&mut self, conn: ConnId, is_reusable: bool, now: Duration) -> Released {
-        let Some(found) = self.conns.get_mut(conn) else { return Released::Close };
+        let now = self.advance(now);
+        let Some(found) = self.stock.get(conn) else { return Released::Close };
         if !found.is_open {
             // The dial was given up.
             self.handle_closed(conn, now);
@@ -132,215 +154,66 @@ impl Pool {
         if found.in_flight == 0 {
             return Released::Keep;
         }
-        found.in_flight -= 1;
-        found.is_retired |= !is_reusable;
-        found.idle_since = now;
-        let (upstream, is_idle) = (found.upstream, found.is_idle());
-        self.change(upstream, |upstream| {
-            upstream.in_flight -= 1;
-            upstream.idle += usize::from(is_idle);
+        self.stock.update(conn, |conn| {
+            conn.in_flight -= 1;
+            conn.is_retired |= !is_reusable;
+            // Only a worker can have ended a request well.
+            conn.is_served |= is_reusable;
+            conn.since = now;
         });
-        self.serve_queue(now);
-        if self.conns.get_mut(conn).is_some_and(|found| found.is_idle()) && !self.keeps(conn, now) {
-            self.forget(conn);
-            // Its place may let a waiting caller dial.
-            self.serve_queue(now);
+        if !is_reusable {
+            self.queue_again(conn);
+        }
+        if !self.is_worth_keeping(conn, now) {
+            self.handle_closed(conn, now);
             return Released::Close;
         }
+        self.serve_queue(now);
         Released::Keep
     }
 
     /// The next thing to do, until there is none. Call it after every other call, and when
     /// [`poll_timeout`](Self::poll_timeout) has passed.
     pub fn poll_action(&mut self, now: Duration) -> Option<Action> {
-        while let Some(waiter) = self.queue.pop_expired(now) {
-            self.counts.expired += 1;
-            self.actions.push_back(Action::Fail(waiter, WaitError::Expired));
-        }
-        while let Some(conn) = self.expired_idle(now) {
-            self.forget(conn);
-            self.actions.push_back(Action::Close(conn));
-        }
-        self.serve_queue(now);
-        self.actions.pop_front()
+        self.advance(now);
+        self.actions.pop_front().map(|action| action.action())
     }
 
-    /// When to call [`poll_action`](Self::poll_action) at the latest.
+    /// When to call [`poll_action`](Self::poll_action) at the latest. Once that has said that there is nothing to do, this
+    /// is later than `now`.
     #[must_use]
     pub fn poll_timeout(&self, now: Duration) -> Option<Duration> {
-        let idle = self.conns.iter().filter_map(|(_, conn)| self.idle_deadline(conn));
-        let backoff = self.upstreams.iter().map(Upstream::closed_until);
-        let backoff = backoff.filter(|until| !self.queue.is_empty() && *until > now);
-        idle.chain(backoff).chain(self.queue.next_deadline()).min()
+        if !self.actions.is_empty() {
+            return Some(now);
+        }
+        let age =
+            self.config.max_lifetime.and_then(|limit| self.stock.oldest()?.checked_add(limit));
+        let upstreams = 0..self.stock.upstreams().len();
+        let upstreams = upstreams.filter_map(|upstream| self.upstream_timeout(upstream));
+        upstreams.chain(age).chain(self.queue.next_deadline()).min()
+    }
+
+    fn upstream_timeout(&self, index: usize) -> Option<Duration> {
+        let idle = self.stock.first(index, Row::Idle).and_then(|(_, conn)| {
+            let limit = self.config.idle_timeout.and_then(|limit| conn.since.checked_add(limit));
+            limit.into_iter().chain(self.patience_ends(index)).min()
+        });
+        let backoff = self.stock.upstream(index)?.backoff_until();
+        // One that had passed at the latest call has been acted upon.
+        let backoff = backoff.filter(|until| !self.queue.is_empty() && *until > self.latest);
+        idle.into_iter().chain(backoff).min()
     }
 
     /// The figures of the pool.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let sum = |figure: fn(&Upstream) -> usize| self.upstreams.iter().map(figure).sum();
+        let sum = |figure: fn(&Upstream) -> usize| self.stock.upstreams().iter().map(figure).sum();
         Snapshot {
             connections: sum(|upstream| upstream.connections),
-            idle: sum(|upstream| upstream.idle),
+            idle: sum(Upstream::idle),
             in_flight: sum(|upstream| upstream.in_flight),
             waiting: self.queue.len(),
             ..self.counts
-        }
-    }
-
-    /// Gives turns to waiting callers as far as there is room.
-    fn serve_queue(&mut self, now: Duration) {
-        while !self.queue.is_empty() {
-            let Some(grant) = self.place(now) else { return };
-            if let Some(waiter) = self.queue.pop() {
-                self.actions.push_back(Action::Grant(waiter, grant));
-            }
-        }
-    }
-
-    /// A place for one more request: on an open connection, or on a new one.
-    fn place(&mut self, now: Duration) -> Option<Grant> {
-        let upstream = self.choose(now)?;
-        if let Some(conn) = self.free_conn(upstream, now) {
-            return Some(self.reuse(conn, upstream));
-        }
-        let conn = self.conns.insert(Conn {
-            upstream,
-            is_open: false,
-            is_served: false,
-            is_retired: false,
-            in_flight: 1,
-            requests: 1,
-            opened: now,
-            idle_since: now,
-        });
-        self.counts.dials += 1;
-        self.change(upstream, |upstream| {
-            upstream.connections += 1;
-            upstream.dialling += 1;
-            upstream.in_flight += 1;
-            upstream.unserved += 1;
-        });
-        Some(Grant::Dial { conn, upstream })
-    }
-
-    /// The address for the next request: of two picked at random among those with room, the one with less in flight.
-    fn choose(&self, now: Duration) -> Option<usize> {
-        let with_room = || (0..self.upstreams.len()).filter(|index| self.has_room(*index, now));
-        let count = with_room().count();
-        if count < 2 {
-            return with_room().next();
-        }
-        let (first, second) = (self.dice.below(count), self.dice.below(count));
-        let (one, two) = (with_room().nth(first)?, with_room().nth(second)?);
-        let load = |index: usize| self.upstreams.get(index).map(|upstream| upstream.in_flight);
-        Some(if load(two) < load(one) { two } else { one })
-    }
-
-    fn has_room(&self, index: usize, now: Duration) -> bool {
-        let Some(upstream) = self.upstreams.get(index) else { return false };
-        if self.free_conn(index, now).is_some() {
-            return true;
-        }
-        // Requests that can share the connection being dialled wait for it.
-        let may_share = self.config.multiplex.get() > 1 && upstream.dialling > 0;
-        upstream.connections < self.config.max_connections.get()
-            && !upstream.is_backing_off(now)
-            && !may_share
-    }
-
-    /// An open connection with room: the one used last, so that the others can grow old and go.
-    fn free_conn(&self, upstream: usize, now: Duration) -> Option<ConnId> {
-        self.conns
-            .iter()
-            .filter(|(_, conn)| conn.upstream == upstream && conn.is_open)
-            .filter(|(_, conn)| conn.in_flight < usize::from(self.config.multiplex.get()))
-            .filter(|(_, conn)| !self.is_spent(conn, now))
-            .max_by_key(|(_, conn)| conn.idle_since)
-            .map(|(id, _)| id)
-    }
-
-    fn reuse(&mut self, conn: ConnId, upstream: usize) -> Grant {
-        self.counts.reuses += 1;
-        if let Some(found) = self.conns.get_mut(conn) {
-            let was_idle = found.in_flight == 0;
-            found.in_flight += 1;
-            found.requests = found.requests.saturating_add(1);
-            self.change(upstream, |upstream| {
-                upstream.in_flight += 1;
-                upstream.idle -= usize::from(was_idle);
-            });
-        }
-        Grant::Reuse { conn, upstream }
-    }
-
-    /// Whether no further request may begin on a connection.
-    fn is_spent(&self, conn: &Conn, now: Duration) -> bool {
-        let is_past = |since: Duration, limit: Option<Duration>| {
-            limit.is_some_and(|limit| now.saturating_sub(since) >= limit)
-        };
-        conn.is_retired
-            || self.config.max_requests.is_some_and(|limit| conn.requests >= limit)
-            || is_past(conn.opened, self.config.max_lifetime)
-            || (conn.is_idle() && is_past(conn.idle_since, self.config.idle_timeout))
-    }
-
-    /// Whether an idle connection is worth its worker.
-    fn keeps(&mut self, conn: ConnId, now: Duration) -> bool {
-        let allowed = self.config.allowed_idle();
-        let Some((_, found)) = self.conns.iter().find(|(id, _)| *id == conn) else { return false };
-        let Some(upstream) = self.upstreams.get(found.upstream) else { return false };
-        !self.is_spent(found, now)
-            && upstream.idle <= allowed
-            && upstream.unserved == 0
-            && self.queue.is_empty()
-    }
-
-    fn expired_idle(&self, now: Duration) -> Option<ConnId> {
-        let mut conns = self.conns.iter();
-        conns.find(|(_, conn)| conn.is_idle() && self.is_spent(conn, now)).map(|(id, _)| id)
-    }
-
-    fn idle_deadline(&self, conn: &Conn) -> Option<Duration> {
-        let idle = self.config.idle_timeout.map(|limit| conn.idle_since.saturating_add(limit));
-        let lifetime = self.config.max_lifetime.map(|limit| conn.opened.saturating_add(limit));
-        [idle, lifetime].into_iter().flatten().min().filter(|_| conn.is_idle())
-    }
-
-    /// Undoes a grant that nobody has taken.
-    fn take_back(&mut self, grant: Grant) {
-        match grant {
-            Grant::Dial { conn, .. } => {
-                self.forget(conn);
-            }
-            Grant::Reuse { conn, upstream } => {
-                let Some(found) = self.conns.get_mut(conn) else { return };
-                found.in_flight -= 1;
-                let is_idle = found.is_idle();
-                self.change(upstream, |upstream| {
-                    upstream.in_flight -= 1;
-                    upstream.idle += usize::from(is_idle);
-                });
-            }
-            Grant::Wait(_) => {}
-        }
-    }
-
-    /// Removes a connection from all accounts; the index of its address.
-    fn forget(&mut self, conn: ConnId) -> Option<usize> {
-        let conn = self.conns.remove(conn)?;
-        self.change(conn.upstream, |upstream| {
-            upstream.connections -= 1;
-            upstream.in_flight -= conn.in_flight;
-            upstream.idle -= usize::from(conn.is_idle());
-            upstream.dialling -= usize::from(!conn.is_open);
-            upstream.unserved -= usize::from(!conn.is_served);
-        });
-        Some(conn.upstream)
-    }
-
-    fn change(&mut self, index: usize, change: impl FnOnce(&mut Upstream)) {
-        if let Some(upstream) = self.upstreams.get_mut(index) {
-            change(upstream);
         }
     }
 }

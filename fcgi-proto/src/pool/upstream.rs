@@ -1,58 +1,123 @@
-use core::cell::Cell;
+use core::num::NonZeroU16;
 use core::time::Duration;
 
+use super::Config;
+use super::conn::Row;
+use super::list::List;
+
 /// What the pool knows of an address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Upstream {
     /// Connections, those being dialled among them.
     pub(super) connections: usize,
     pub(super) dialling: usize,
-    pub(super) idle: usize,
     pub(super) in_flight: usize,
-    /// Connections in use that no worker has picked up yet.
-    pub(super) unserved: usize,
-    /// Failed dials in a row, and until when to leave the address alone.
-    failures: u32,
-    closed_until: Duration,
+    /// How many requests may share a connection.
+    pub(super) multiplex: NonZeroU16,
+    fresh: List,
+    shared: List,
+    idle: List,
+    backoff: Option<Backoff>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    pause: Duration,
+    until: Duration,
 }
 
 impl Upstream {
-    pub(super) fn is_backing_off(&self, now: Duration) -> bool {
-        self.failures > 0 && now < self.closed_until
+    pub(super) fn new(multiplex: NonZeroU16) -> Self {
+        Self {
+            connections: 0,
+            dialling: 0,
+            in_flight: 0,
+            multiplex,
+            fresh: List::default(),
+            shared: List::default(),
+            idle: List::default(),
+            backoff: None,
+        }
     }
 
-    pub(super) const fn closed_until(&self) -> Duration {
-        self.closed_until
+    pub(super) const fn row(&self, row: Row) -> &List {
+        match row {
+            Row::Fresh => &self.fresh,
+            Row::Shared => &self.shared,
+            Row::Idle => &self.idle,
+        }
     }
 
-    pub(super) fn on_connected(&mut self) {
-        self.failures = 0;
+    pub(super) const fn row_mut(&mut self, row: Row) -> &mut List {
+        match row {
+            Row::Fresh => &mut self.fresh,
+            Row::Shared => &mut self.shared,
+            Row::Idle => &mut self.idle,
+        }
     }
 
-    pub(super) fn on_connect_error(&mut self, now: Duration, first: Duration, most: Duration) {
-        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let pause = first.checked_mul(factor).unwrap_or(most).min(most);
-        self.failures = self.failures.saturating_add(1);
-        self.closed_until = now.saturating_add(pause);
+    pub(super) const fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// Whether a request could begin, `waiting` callers being without a place.
+    pub(super) fn has_room(&self, config: &Config, waiting: usize, now: Duration) -> bool {
+        self.shared.len() + self.idle.len() > 0 || self.may_dial(config, waiting, now)
+    }
+
+    fn may_dial(&self, config: &Config, waiting: usize, now: Duration) -> bool {
+        // Requests that can share a connection being dialled wait for it.
+        let coming = self.dialling * (usize::from(self.multiplex.get()) - 1);
+        self.connections < config.max_connections.get()
+            && waiting > coming
+            && !self.is_backing_off(now)
+    }
+
+    /// Whether it can serve nobody before its backoff has passed.
+    pub(super) fn is_unreachable(&self, now: Duration) -> bool {
+        self.connections == self.dialling && self.is_backing_off(now)
+    }
+
+    fn is_backing_off(&self, now: Duration) -> bool {
+        self.backoff_until().is_some_and(|until| now < until)
+    }
+
+    pub(super) fn backoff_until(&self) -> Option<Duration> {
+        self.backoff.map(|backoff| backoff.until)
+    }
+
+    pub(super) fn handle_connected(&mut self) {
+        self.backoff = None;
+    }
+
+    pub(super) fn handle_connect_error(&mut self, config: &Config, now: Duration) {
+        if self.is_backing_off(now) {
+            // Dials that began together fail together, which says no more than the first of them.
+            return;
+        }
+        let pause = match self.backoff {
+            Some(backoff) => backoff.pause.saturating_mul(2).min(config.max_backoff),
+            None => config.backoff,
+        };
+        self.backoff = Some(Backoff { pause, until: now.saturating_add(pause) });
     }
 }
 
 /// A small generator of numbers for choices between addresses (xorshift64).
 #[derive(Debug)]
-pub(super) struct Dice(Cell<u64>);
+pub(super) struct Dice(u64);
 
 impl Dice {
     pub(super) const fn new(seed: u64) -> Self {
-        Self(Cell::new(if seed == 0 { 1 } else { seed }))
+        Self(if seed == 0 { 1 } else { seed })
     }
 
     /// A number below `count`, which is not 0.
-    pub(super) fn below(&self, count: usize) -> usize {
-        let mut state = self.0.get();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        self.0.set(state);
-        usize::try_from(state % (count as u64)).unwrap_or(0)
+    pub(super) fn below(&mut self, count: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        // The lowest bits are the weakest.
+        usize::try_from((self.0 >> 16) % (count as u64)).unwrap_or(0)
     }
 }

@@ -24,16 +24,44 @@
 //!
 //! What is answered without asking the application: GET_VALUES, unknown management records, requests beyond the limits,
 //! and requests aborted before their parameters were complete.
+//!
+//! # Handlers
+//! With the feature `std`, a [`Session`] lets each request be answered by a handler of its own, a future or a thread, with
+//! windows in both directions: what the servers of all adapters share. [`Reader`], [`Writer`] and [`Aborted`] are the
+//! handler's side.
 
+#[cfg(feature = "std")]
+mod accept;
 mod config;
 mod connection;
 mod draining;
 mod event;
+#[cfg(feature = "std")]
+mod exchange;
 mod phase;
 mod response;
+#[cfg(feature = "std")]
+mod session;
+#[cfg(feature = "std")]
+mod settings;
 mod values;
+#[cfg(feature = "std")]
+mod web_servers;
+
+#[cfg(feature = "std")]
+pub use accept::AcceptFailure;
 
 pub use config::Config;
 pub use connection::Connection;
 pub use event::{Event, RefusedReason};
+#[cfg(feature = "std")]
+pub use exchange::{
+    Aborted, Exchange, Hub, InputError, InputStream, OutputError, OutputStream, Reader, Writer,
+};
 pub use response::{Refusal, Response};
+#[cfg(feature = "std")]
+pub use session::{Incoming, Session};
+#[cfg(feature = "std")]
+pub use settings::Settings;
+#[cfg(feature = "std")]
+pub use web_servers::WebServers;

@@ -1,3 +1,4 @@
+use alloc::format;
 use core::fmt;
 
 /// What a record is (section 8, `FCGI_BEGIN_REQUEST` = 1 to `FCGI_UNKNOWN_TYPE` = 11).
@@ -102,7 +103,7 @@ impl fmt::Display for RecordType {
             Self::GetValues => "GET_VALUES",
             Self::GetValuesResult => "GET_VALUES_RESULT",
             Self::UnknownType => "UNKNOWN_TYPE",
-            Self::Other(octet) => return write!(f, "type {octet}"),
+            Self::Other(octet) => return f.pad(&format!("type {octet}")),
         };
         f.pad(name)
     }
@@ -161,7 +162,7 @@ impl fmt::Display for Role {
             Self::Responder => f.pad("responder"),
             Self::Authorizer => f.pad("authorizer"),
             Self::Filter => f.pad("filter"),
-            Self::Other(number) => write!(f, "role {number}"),
+            Self::Other(number) => f.pad(&format!("role {number}")),
         }
     }
 }
@@ -224,7 +225,7 @@ impl fmt::Display for ProtocolStatus {
             Self::CantMultiplex => f.pad("CANT_MPX_CONN"),
             Self::Overloaded => f.pad("OVERLOADED"),
             Self::UnknownRole => f.pad("UNKNOWN_ROLE"),
-            Self::Other(octet) => write!(f, "status {octet}"),
+            Self::Other(octet) => f.pad(&format!("status {octet}")),
         }
     }
 }

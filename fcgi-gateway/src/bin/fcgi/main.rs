@@ -1,30 +1,61 @@
-//! `fcgi`: a FastCGI client, and an HTTP server in front of FastCGI.
+//! `fcgi`: a FastCGI client, an HTTP server in front of FastCGI, and a demonstration of both sides.
 
+mod call;
+mod demo;
 mod serve;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// FastCGI on the command line.
+/// FastCGI on the command line: call scripts, serve PHP sites, see the protocol at work
+///
+/// Without a command it runs `fcgi demo`.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, name = "fcgi")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Call(Box<call::CallArgs>),
     Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Serve(args) } = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let result = args.runtime().map_err(serve::ServeError::Runtime).and_then(|runtime| runtime.block_on(serve::run(args)));
+    match Cli::parse().command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+        Command::Call(args) => call::main(*args),
+        Command::Serve(args) => {
+            log("info");
+            let result = args
+                .runtime()
+                .map_err(serve::ServeError::Runtime)
+                .and_then(|runtime| runtime.block_on(serve::run(args)));
+            end(result)
+        }
+        Command::Demo(args) => {
+            log("warn");
+            end(demo::main(args))
+        }
+    }
+}
+
+/// Messages go to standard error; `RUST_LOG` overrides how many.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn end<E: core::fmt::Display>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -53,7 +53,9 @@ impl ServeArgs {
         match self.workers.map(NonZeroUsize::get) {
             // One thread needs no scheduler that moves tasks between threads.
             Some(1) => Builder::new_current_thread().enable_all().build(),
-            Some(threads) => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+            Some(threads) => {
+                Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+            }
             None => Builder::new_multi_thread().enable_all().build(),
         }
     }
@@ -125,8 +127,14 @@ async fn start_php(root: &Path, signals: &mut Signals) -> Result<Supervisor, Ser
 fn check_root(root: &Path) -> Result<(), ServeError> {
     match root.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(ServeError::Site(format!("{} is not a folder; ROOT is the folder of the site", root.display()))),
-        Err(error) => Err(ServeError::Site(format!("cannot open the site's folder {}: {error}", root.display()))),
+        Ok(_) => Err(ServeError::Site(format!(
+            "{} is not a folder; ROOT is the folder of the site",
+            root.display()
+        ))),
+        Err(error) => Err(ServeError::Site(format!(
+            "cannot open the site's folder {}: {error}",
+            root.display()
+        ))),
     }
 }
 
@@ -138,7 +146,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {
@@ -152,7 +163,8 @@ impl Signals {
 /// Whole or fractional seconds.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|_| "expected a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds that is not negative".to_owned())
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "expected a number of seconds that is not negative".to_owned())
 }
 
 /// Why `fcgi serve` did not start.

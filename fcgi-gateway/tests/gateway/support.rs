@@ -1,5 +1,4 @@
 //! Running `fcgi serve` in tests.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use core::time::Duration;
 use std::ffi::OsStr;
@@ -14,7 +13,7 @@ use fcgi_test_support::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running `fcgi serve`, killed when dropped.
-pub struct Serve {
+pub(crate) struct Serve {
     child: Child,
     address: SocketAddr,
     first_line: String,
@@ -23,16 +22,16 @@ pub struct Serve {
 
 impl Serve {
     /// Serves `root` on a free port, with more arguments, and returns when it is ready.
-    pub fn start<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn start<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>) -> Self {
         Self::with_env(root, args, [])
     }
 
     /// The same for a site whose PHP listens at `fpm`.
-    pub fn with_fpm(root: &Path, fpm: &str) -> Self {
+    pub(crate) fn with_fpm(root: &Path, fpm: &str) -> Self {
         Self::start(root, ["--fpm", fpm])
     }
 
-    pub fn with_env<S: AsRef<OsStr>>(
+    pub(crate) fn with_env<S: AsRef<OsStr>>(
         root: &Path,
         args: impl IntoIterator<Item = S>,
         env: impl IntoIterator<Item = (&'static str, String)>,
@@ -52,7 +51,10 @@ impl Serve {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut first_line = String::new();
         stdout.read_line(&mut first_line).unwrap();
-        let address = first_line.trim_end().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
+        let address = first_line
+            .trim_end()
+            .rsplit_once("http://")
+            .and_then(|(_, address)| address.parse().ok());
         let Some(address) = address else {
             let _ = child.wait();
             panic!("fcgi serve did not start: {first_line:?}\n{}", log.lock().unwrap());
@@ -62,41 +64,41 @@ impl Serve {
         Self { child, address, first_line, log }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn first_line(&self) -> &str {
+    pub(crate) fn first_line(&self) -> &str {
         &self.first_line
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn get(&self, target: &str) -> fcgi_test_support::http::Response {
+    pub(crate) fn get(&self, target: &str) -> fcgi_test_support::http::Response {
         Request::get(target).send(self.address)
     }
 
     /// What it logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits until the log holds a text.
     #[track_caller]
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         let found = wait_until(LIMIT, || self.log().contains(text));
         assert!(found, "{text:?} is not in the log:\n{}", self.log());
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         send_signal(self.pid(), signal);
     }
 
     /// Waits for its end.
     #[track_caller]
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         let ended = wait_until(LIMIT, || {
             status = self.child.try_wait().unwrap();
@@ -108,7 +110,7 @@ impl Serve {
 
     /// Ends it in order.
     #[track_caller]
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert!(status.success(), "{status}\n{}", self.log());
@@ -126,18 +128,18 @@ impl Drop for Serve {
 }
 
 /// Long, for slow machines; nothing waits for it to pass.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-pub fn fcgi() -> Command {
+pub(crate) fn fcgi() -> Command {
     Command::new(env!("CARGO_BIN_EXE_fcgi"))
 }
 
 /// Runs `fcgi` to its end.
-pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+pub(crate) fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     fcgi().args(args).output().unwrap()
 }
 
-pub fn send_signal(pid: u32, signal: Signal) {
+pub(crate) fn send_signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
@@ -155,7 +157,7 @@ fn collect(mut stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 }
 
 /// The value of a JSON body.
-pub fn json(response: &fcgi_test_support::http::Response) -> serde_json::Value {
+pub(crate) fn json(response: &fcgi_test_support::http::Response) -> serde_json::Value {
     assert_eq!(response.status, 200, "{}", response.text());
     serde_json::from_slice(&response.body).unwrap()
 }

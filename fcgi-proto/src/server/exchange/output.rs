@@ -1,16 +1,18 @@
+use alloc::collections::VecDeque;
 use core::task::{Context, Poll, Waker};
-use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
 /// The two streams that a handler writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OutputStream {
+pub enum OutputStream {
+    /// The response.
     Stdout,
+    /// Messages for the web server's log.
     Stderr,
 }
 
-/// What a handler has written and the driver has not taken yet; bounded by a window.
+/// What a handler has written and the session has not taken yet; bounded by a window.
 ///
 /// Small writes are put together, so that a head written line by line goes out in one record.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Output {
     }
 
     pub(super) fn poll_room(&mut self, stream: OutputStream, cx: &Context<'_>) -> Poll<()> {
-        if self.held < self.window {
+        if !self.is_full() {
             return Poll::Ready(());
         }
         *self.writer(stream) = Some(cx.waker().clone());
@@ -88,21 +90,24 @@ impl Output {
         Some((stream, data))
     }
 
-    /// Whoever may wait for room, if there is some.
-    pub(super) fn take_writers(&mut self) -> [Option<Waker>; 2] {
-        if self.held < self.window {
-            [self.stdout_writer.take(), self.stderr_writer.take()]
-        } else {
-            [None, None]
-        }
+    /// Whoever waits for room, if there is some.
+    pub(super) fn writers_with_room(&mut self) -> [Option<Waker>; 2] {
+        if self.is_full() { [None, None] } else { self.take_writers() }
     }
 
-    /// Whoever waits, since nothing is taken any more.
-    pub(super) fn give_up(&mut self) -> [Option<Waker>; 2] {
+    pub(super) fn take_writers(&mut self) -> [Option<Waker>; 2] {
+        [self.stdout_writer.take(), self.stderr_writer.take()]
+    }
+
+    /// Nobody is there to take anything any more.
+    pub(super) fn clear(&mut self) {
         self.pieces.clear();
         self.small.clear();
         self.held = 0;
-        self.take_writers()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.held >= self.window
     }
 
     pub(super) fn has_stdout(&self) -> bool {

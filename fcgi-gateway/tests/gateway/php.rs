@@ -1,14 +1,12 @@
 //! A site on a real PHP-FPM, over HTTP.
 
-mod support;
-
 use core::time::Duration;
 use std::time::Instant;
 
 use fcgi_test_support::http::{Connection, Request};
 use fcgi_test_support::{PhpFpm, Scripts, pattern, wait_until};
 
-use support::{LIMIT, Serve, json};
+use crate::support::{LIMIT, Serve, json};
 
 /// A site with all test scripts, its PHP-FPM, and the gateway in front.
 struct Site {
@@ -48,7 +46,8 @@ fn what_is_missing_is_not_found() {
         assert_eq!(response.status, 404, "{target}");
         assert!(response.text().starts_with("404 Not Found: "), "{}", response.text());
     }
-    let response = Request::get("/missing").header("Accept", "application/json").send(site.serve.address());
+    let response =
+        Request::get("/missing").header("Accept", "application/json").send(site.serve.address());
     assert_eq!(response.header("content-type"), Some("application/json"));
     let value: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(value["status"], 404);
@@ -126,7 +125,12 @@ fn bodies_of_known_length() {
         assert_eq!(response.status, 200, "{size}");
         assert!(response.body == body, "{size}: {} bytes came back", response.body.len());
     }
-    let env = json(&Request::post("/env.php").header("Content-Type", "a/b").body("12345").send(site.serve.address()));
+    let env = json(
+        &Request::post("/env.php")
+            .header("Content-Type", "a/b")
+            .body("12345")
+            .send(site.serve.address()),
+    );
     assert_eq!((&env["CONTENT_LENGTH"], &env["CONTENT_TYPE"]), (&"5".into(), &"a/b".into()));
 }
 
@@ -135,7 +139,10 @@ fn chunked_bodies_get_a_length() {
     let site = site();
     for size in [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 3 << 20] {
         let body = pattern(size);
-        let response = Request::post("/echo.php").body(body.clone()).chunked(10_000).send(site.serve.address());
+        let response = Request::post("/echo.php")
+            .body(body.clone())
+            .chunked(10_000)
+            .send(site.serve.address());
         assert_eq!(response.status, 200, "{size}: {}", response.text());
         assert!(response.body == body, "{size}: {} bytes came back", response.body.len());
     }
@@ -159,7 +166,10 @@ fn uploads() {
         .send(site.serve.address());
     let seen = json(&response);
     assert_eq!(seen["fields"]["title"], "A cat");
-    assert_eq!((&seen["files"][0]["name"], &seen["files"][0]["size"]), (&"cat.bin".into(), &file.len().into()));
+    assert_eq!(
+        (&seen["files"][0]["name"], &seen["files"][0]["size"]),
+        (&"cat.bin".into(), &file.len().into())
+    );
 }
 
 #[test]
@@ -180,7 +190,11 @@ fn large_responses() {
     let site = site();
     for target in ["/big.php?size=10485760", "/big.php?size=10485760&length=1"] {
         let response = site.serve.get(target);
-        assert!(response.is_complete() && response.body == pattern(10 << 20), "{target}: {:?}", response.cut);
+        assert!(
+            response.is_complete() && response.body == pattern(10 << 20),
+            "{target}: {:?}",
+            response.cut
+        );
         assert_eq!(response.header("content-length").is_some(), target.ends_with("length=1"));
     }
     let response = site.serve.get("/bighead.php?size=100000");
@@ -217,20 +231,29 @@ fn responses_stream() {
 #[test]
 fn two_slow_scripts_run_at_once() {
     let site = site();
-    let start = Instant::now();
     let address = site.serve.address();
-    let other = std::thread::spawn(move || Request::get("/sleep.php?ms=1000").send(address));
-    assert_eq!(site.serve.get("/sleep.php?ms=1000").text(), "slept 1000");
-    assert_eq!(other.join().unwrap().text(), "slept 1000");
-    assert!(start.elapsed() < Duration::from_millis(1900), "{:?}", start.elapsed());
+    let both = || {
+        let start = Instant::now();
+        let other = std::thread::spawn(move || Request::get("/sleep.php?ms=1000").send(address));
+        assert_eq!(Request::get("/sleep.php?ms=1000").send(address).text(), "slept 1000");
+        assert_eq!(other.join().unwrap().text(), "slept 1000");
+        start.elapsed()
+    };
+    // In turn they take two seconds at least; a busy machine may make one attempt as slow.
+    assert!((0..5).any(|_| both() < Duration::from_millis(1900)));
 }
 
 #[test]
 fn heads() {
     let site = site();
     let response = site.serve.get("/cookies.php");
-    assert_eq!(response.all("set-cookie").collect::<Vec<_>>(), ["first=1; Path=/", "second=2; HttpOnly"]);
+    assert_eq!(
+        response.all("set-cookie").collect::<Vec<_>>(),
+        ["first=1; Path=/", "second=2; HttpOnly"]
+    );
     assert_eq!(response.header("status"), None);
+    // A small page's length is said by the gateway.
+    assert_eq!(response.header("content-length"), Some("11"));
     let response = site.serve.get("/redirect.php?to=/x");
     assert_eq!((response.status, response.header("location")), (302, Some("/x")));
     for code in [201, 404, 418, 500, 503] {
@@ -264,7 +287,23 @@ fn a_front_controller_gets_what_does_not_exist() {
         let seen = json(&site.serve.get(target));
         assert_eq!(seen, serde_json::json!(["/index.php", target, ""]), "{target}");
     }
-    assert_eq!(json(&site.serve.get("/index.php/x")), serde_json::json!(["/index.php", "/index.php/x", "/x"]));
+    assert_eq!(
+        json(&site.serve.get("/index.php/x")),
+        serde_json::json!(["/index.php", "/index.php/x", "/x"])
+    );
+}
+
+#[test]
+fn the_root_is_resolved() {
+    let (scripts, fpm, releases) = (Scripts::new(), PhpFpm::start(), tempfile::tempdir().unwrap());
+    // Deployments swap such a link.
+    let current = releases.path().join("current");
+    std::os::unix::fs::symlink(scripts.root(), &current).unwrap();
+    let serve = Serve::with_fpm(&current, fpm.address());
+    let root = scripts.root().canonicalize().unwrap();
+    let env = json(&serve.get("/env.php"));
+    assert_eq!(env["DOCUMENT_ROOT"], root.to_str().unwrap());
+    assert_eq!(env["SCRIPT_FILENAME"], root.join("env.php").to_str().unwrap());
 }
 
 #[test]
@@ -292,7 +331,11 @@ fn a_script_that_dies() {
     let site = site();
     let before = site.serve.get("/die.php?head=0");
     assert_eq!(before.status, 502);
-    assert!(!before.text().contains("die.php") && !before.text().contains("fpm"), "{}", before.text());
+    assert!(
+        !before.text().contains("die.php") && !before.text().contains("fpm"),
+        "{}",
+        before.text()
+    );
     for target in ["/die.php", "/die.php?length=0"] {
         let after = site.serve.get(target);
         assert_eq!(after.status, 200, "{target}");
@@ -313,12 +356,18 @@ fn a_client_that_leaves_has_handed_over_its_request() {
     let busy = Request::get("/sleep.php?first=1&ms=700").start(site.serve.address());
     assert_eq!(busy.response().status, 200);
     drop_after_sending(&site, b"GET /later.php HTTP/1.1\r\nHost: x\r\n\r\n");
-    drop_after_sending(&site, b"POST /later.php HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345");
+    drop_after_sending(
+        &site,
+        b"POST /later.php HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345",
+    );
     drop_after_sending(&site, b"POST /later.php HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n0\r\n\r\n");
     drop(busy);
     for length in [0, 5, 3] {
         let mark = site.scripts.path(&format!("ran-{length}"));
-        assert!(wait_until(LIMIT, || std::path::Path::new(&mark).exists()), "the body of {length} bytes was lost");
+        assert!(
+            wait_until(LIMIT, || std::path::Path::new(&mark).exists()),
+            "the body of {length} bytes was lost"
+        );
     }
 }
 
@@ -327,16 +376,23 @@ fn drop_after_sending(site: &Site, request: &[u8]) {
     let before = site.serve.log().matches("passed to the application").count();
     let mut connection = Connection::open(site.serve.address());
     connection.send_raw(request).unwrap();
-    let passed = wait_until(LIMIT, || site.serve.log().matches("passed to the application").count() > before);
+    let passed = wait_until(LIMIT, || {
+        site.serve.log().matches("passed to the application").count() > before
+    });
     assert!(passed, "{}", site.serve.log());
 }
 
 #[test]
 fn a_cut_upload_is_not_taken_for_a_whole_one() {
     let site = site();
-    site.scripts.add("count.php", "<?php touch(__DIR__ . '/got-' . strlen(file_get_contents('php://input')));");
+    site.scripts.add(
+        "count.php",
+        "<?php touch(__DIR__ . '/got-' . strlen(file_get_contents('php://input')));",
+    );
     let mut connection = Connection::open(site.serve.address());
-    connection.send_raw(b"POST /count.php HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n").unwrap();
+    connection
+        .send_raw(b"POST /count.php HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+        .unwrap();
     connection.send_raw(&[b'x'; 100_000]).unwrap();
     drop(connection);
     // A later request proves that the worker was freed; with one more than there are workers, all were.
@@ -353,6 +409,9 @@ fn other_methods_and_expectations() {
         let env = json(&Request::new(method, "/env.php").send(site.serve.address()));
         assert_eq!(env["REQUEST_METHOD"], method);
     }
-    let response = Request::post("/echo.php").header("Expect", "100-continue").body("body").send(site.serve.address());
+    let response = Request::post("/echo.php")
+        .header("Expect", "100-continue")
+        .body("body")
+        .send(site.serve.address());
     assert_eq!(response.text(), "body");
 }

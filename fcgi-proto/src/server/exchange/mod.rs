@@ -1,35 +1,58 @@
-use core::pin::pin;
+//! What the handler of a request and the driver of its connection share.
+
+mod aborted;
+mod error;
+mod handling;
+mod hub;
+mod input;
+mod output;
+mod reader;
+mod writer;
+
+use alloc::sync::Arc;
+use core::fmt;
 use core::task::{Context, Poll, Waker};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fcgi_proto::{RequestKey, Role};
-use tokio::sync::Notify;
 
-use super::hub::Hub;
-use super::input::Input;
-use super::output::{Output, OutputStream};
-use super::{InputError, OutputError};
+pub use aborted::Aborted;
+pub use error::{InputError, OutputError};
+pub use hub::Hub;
+pub use output::OutputStream;
+pub use reader::Reader;
+pub use writer::Writer;
 
-/// What the handler of one request and the driver of its connection share.
+use super::Settings;
+use crate::{RequestKey, Role};
+use aborted::Waiters;
+use input::Input;
+use output::Output;
+
+/// What the handler of one request and the [`Session`](super::Session) of its connection share.
 ///
-/// Both directions are queues bounded by bytes. Whatever a handler does that the driver has to see announces the request
-/// to the [`Hub`], once until the driver has seen it all.
-#[derive(Debug)]
-pub(super) struct Exchange {
+/// The handler reads through a [`Reader`], writes through a [`Writer`], learns of an abort from [`Aborted`], and ends with
+/// [`run`](Self::run) or [`finish`](Self::finish). Both directions are queues bounded by bytes. Whatever a handler does
+/// that the session has to see announces the request to the [`Hub`], once until the session has seen it all.
+pub struct Exchange {
     key: RequestKey,
     hub: Arc<Hub>,
+    is_head: bool,
     state: Mutex<State>,
-    abort: Notify,
 }
 
-#[derive(Debug)]
 struct State {
     stdin: Input,
     data: Input,
     output: Output,
     is_announced: bool,
+    /// The handler is being polled. What it writes is announced when it stops to wait: so an answer leaves in one piece,
+    /// on whatever thread the session runs.
+    is_running: bool,
+    /// It has written something that is yet to be announced.
+    has_news: bool,
     is_aborted: bool,
+    abort_waiters: Waiters,
     /// The handler has returned this, and it is yet to be sent.
     app_status: Option<u32>,
     /// Writing is of no use any more.
@@ -38,7 +61,8 @@ struct State {
 
 /// The two streams that a handler reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InputStream {
+pub enum InputStream {
+    /// The body.
     Stdin,
     /// The file of a Filter.
     Data,
@@ -52,35 +76,32 @@ pub(super) enum Outcome {
     End { app_status: u32 },
 }
 
-/// Bounds of the two directions, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Windows {
-    pub(super) input: usize,
-    pub(super) output: usize,
-}
-
-/// The driver's side.
+/// The session's side.
 impl Exchange {
-    pub(super) fn new(key: RequestKey, role: Role, hub: Arc<Hub>, windows: Windows) -> Self {
-        let mut data = Input::new(windows.input);
+    pub(super) fn new(
+        key: RequestKey,
+        role: Role,
+        is_head: bool,
+        hub: Arc<Hub>,
+        settings: &Settings,
+    ) -> Self {
+        let mut data = Input::new(settings.stdin_window);
         if role != Role::Filter {
             data.complete();
         }
         let state = State {
-            stdin: Input::new(windows.input),
+            stdin: Input::new(settings.stdin_window),
             data,
-            output: Output::new(windows.output),
+            output: Output::new(settings.stdout_window),
             is_announced: false,
+            is_running: false,
+            has_news: false,
             is_aborted: false,
+            abort_waiters: Waiters::default(),
             app_status: None,
             output_error: None,
         };
-        Self {
-            key,
-            hub,
-            state: Mutex::new(state),
-            abort: Notify::new(),
-        }
+        Self { key, hub, is_head, state: Mutex::new(state) }
     }
 
     /// Hands input to the handler; gives it back when there is no room, and announces the request once there is.
@@ -104,10 +125,11 @@ impl Exchange {
             Some(error) => state.fail(error),
             None => [None, None],
         };
+        let waiters = state.abort_waiters.take();
         drop(state);
         wake(readers);
         wake(writers);
-        self.abort.notify_waiters();
+        wake(waiters.map(Some));
     }
 
     /// The next thing to send; the request counts as announced until there is none.
@@ -116,13 +138,10 @@ impl Exchange {
         let outcome = match state.output.pop() {
             Some((OutputStream::Stdout, data)) => Some(Outcome::Stdout(data)),
             Some((OutputStream::Stderr, data)) => Some(Outcome::Stderr(data)),
-            None => state
-                .app_status
-                .take()
-                .map(|app_status| Outcome::End { app_status }),
+            None => state.app_status.take().map(|app_status| Outcome::End { app_status }),
         };
         state.is_announced = outcome.is_some();
-        let writers = state.output.take_writers();
+        let writers = state.output.writers_with_room();
         drop(state);
         wake(writers);
         outcome
@@ -131,25 +150,25 @@ impl Exchange {
 
 /// The handler's side.
 impl Exchange {
-    pub(super) fn poll_chunk(
+    fn poll_chunk(
         &self,
         stream: InputStream,
         cx: &Context<'_>,
     ) -> Poll<Result<Option<Bytes>, InputError>> {
         let mut state = self.lock();
         let chunk = state.input(stream).poll_chunk(cx);
-        self.announce_room(&mut state, stream);
+        self.announce_room(state, stream);
         chunk
     }
 
-    pub(super) fn refuse_input(&self, stream: InputStream) {
+    fn refuse_input(&self, stream: InputStream) {
         let mut state = self.lock();
         state.input(stream).refuse();
-        self.announce_room(&mut state, stream);
+        self.announce_room(state, stream);
     }
 
     /// Waits for room, then lets `push` add to the output.
-    pub(super) fn poll_push<T>(
+    fn poll_push<T>(
         &self,
         stream: OutputStream,
         cx: &Context<'_>,
@@ -163,75 +182,54 @@ impl Exchange {
             return Poll::Pending;
         }
         let pushed = push(&mut state.output);
-        self.announce(&mut state);
+        if state.is_running && !state.output.is_full() {
+            state.has_news = true;
+        } else {
+            self.announce(state);
+        }
         Poll::Ready(Ok(pushed))
     }
 
-    /// Waits until the driver has taken everything.
-    pub(super) fn poll_flush(
-        &self,
-        stream: OutputStream,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), OutputError>> {
+    /// Waits until the session has taken everything.
+    fn poll_flush(&self, stream: OutputStream, cx: &Context<'_>) -> Poll<Result<(), OutputError>> {
         let mut state = self.lock();
         if let Some(error) = state.output_error {
             return Poll::Ready(Err(error));
         }
-        state.output.poll_empty(stream, cx).map(Ok)
+        let flushed = state.output.poll_empty(stream, cx);
+        if flushed.is_pending() {
+            self.announce(state);
+        }
+        flushed.map(Ok)
     }
 
-    /// The handler has returned. Output that it has queued is still sent.
-    pub(super) fn end(&self, app_status: u32) {
+    /// The handler runs from here to [`pause`](Self::pause) or its end.
+    fn resume(&self) {
+        self.lock().is_running = true;
+    }
+
+    /// The handler waits for something.
+    fn pause(&self) {
         let mut state = self.lock();
-        state.app_status = Some(app_status);
-        let writers = [
-            state.output.take_writers(),
-            // A write that is still waiting somewhere would come too late.
-        ];
-        state.output_error.get_or_insert(OutputError::Ended);
-        self.announce(&mut state);
-        drop(state);
-        for writers in writers {
-            wake(writers);
+        state.is_running = false;
+        if state.has_news {
+            self.announce(state);
         }
     }
 
-    /// The handler has failed: says why on stderr, answers with status 500 if nothing was answered yet, and ends.
-    pub(super) fn fail(&self, why: &str, error_page: &'static str) {
-        let mut state = self.lock();
-        state.output.push_slice(OutputStream::Stderr, why.as_bytes());
-        state.output.push_slice(OutputStream::Stderr, b"\n");
-        if !state.output.has_stdout() {
-            state.output.push_slice(OutputStream::Stdout, error_page.as_bytes());
-        }
-        drop(state);
-        self.end(FAILED);
-    }
-
-    pub(super) fn is_aborted(&self) -> bool {
-        self.lock().is_aborted
-    }
-
-    pub(super) async fn aborted(&self) {
-        // Registered before the question, so that an abort between the two is not missed.
-        let mut abort = pin!(self.abort.notified());
-        abort.as_mut().enable();
-        if !self.is_aborted() {
-            abort.await;
-        }
-    }
-
-    fn announce_room(&self, state: &mut State, stream: InputStream) {
+    fn announce_room(&self, mut state: MutexGuard<'_, State>, stream: InputStream) {
         if state.input(stream).has_awaited_room() {
             self.announce(state);
         }
     }
 
-    fn announce(&self, state: &mut State) {
-        if !state.is_announced {
-            state.is_announced = true;
-            self.hub.announce(self.key);
-        }
+    fn announce(&self, mut state: MutexGuard<'_, State>) {
+        state.has_news = false;
+        let is_known = core::mem::replace(&mut state.is_announced, true);
+        // Within the lock, so that a request is never in the list twice; but whoever it wakes is woken outside.
+        let driver = if is_known { None } else { self.hub.announce(self.key) };
+        drop(state);
+        wake([driver]);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -250,7 +248,14 @@ impl State {
 
     fn fail(&mut self, error: OutputError) -> [Option<Waker>; 2] {
         self.output_error.get_or_insert(error);
-        self.output.give_up()
+        self.output.clear();
+        self.output.take_writers()
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -260,6 +265,3 @@ fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
         waker.wake();
     }
 }
-
-/// The exit status of a handler that failed.
-const FAILED: u32 = 1;

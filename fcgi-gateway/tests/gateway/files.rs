@@ -1,14 +1,12 @@
 //! Static files, and what is never one. No PHP is needed: nothing here may reach it.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use fcgi_test_support::http::{Connection, Request};
 
-use support::Serve;
+use crate::support::Serve;
 
 const SECRET: &str = "<?php $password = 'secret';";
 
@@ -82,9 +80,30 @@ fn methods() {
 fn sources_and_dotfiles_are_never_sent() {
     let site = site();
     let names = [
-        ".env", ".htaccess", ".git/config", "sub/.hidden", ".well-known/.env", "a.php5", "a.php7", "a.phtml", "a.phar",
-        "a.PHTML", "a.inc", "lib/db.INC", "a.php.bak", "a.php~", "a.php.save", "a.php.", "a.php ", "a.php.txt", "a.phps",
-        "#a.php#", "notes~", "dump.bak", "composer.json", "composer.lock",
+        ".env",
+        ".htaccess",
+        ".git/config",
+        "sub/.hidden",
+        ".well-known/.env",
+        "a.php5",
+        "a.php7",
+        "a.phtml",
+        "a.phar",
+        "a.PHTML",
+        "a.inc",
+        "lib/db.INC",
+        "a.php.bak",
+        "a.php~",
+        "a.php.save",
+        "a.php.",
+        "a.php ",
+        "a.php.txt",
+        "a.phps",
+        "#a.php#",
+        "notes~",
+        "dump.bak",
+        "composer.json",
+        "composer.lock",
     ];
     for name in names {
         site.write(name, SECRET);
@@ -95,8 +114,13 @@ fn sources_and_dotfiles_are_never_sent() {
     }
     // What is a script goes to PHP, in whatever spelling, and is never sent.
     for (name, target) in [
-        ("x.php", "/x.php"), ("x.php", "/x.php/"), ("x.php", "/x%2ephp"), ("x.php", "//x.php"), ("x.php", "/./x.php"),
-        ("UPPER.PHP", "/UPPER.PHP"), ("x.php", "/x.php/style.css"), ("x.php", "/x.php%2fstyle.css"),
+        ("x.php", "/x.php"),
+        ("x.php", "/x.php/"),
+        ("x.php", "/x%2ephp"),
+        ("x.php", "//x.php"),
+        ("x.php", "/./x.php"),
+        ("UPPER.PHP", "/UPPER.PHP"),
+        ("x.php", "/x.php/style.css"),
     ] {
         site.write(name, SECRET);
         let response = site.serve.get(target);
@@ -113,11 +137,27 @@ fn a_script_is_never_made_of_another_file() {
     site.write("upload.jpg", SECRET);
     fs::create_dir(site.root().join("folder.php")).unwrap();
     site.write("folder.php/inner.txt", "inner");
-    for target in ["/upload.jpg/x.php", "/upload.jpg/.php", "/upload.jpg%2fx.php", "/folder.php", "/folder.php/"] {
+    site.write("x.php", SECRET);
+    for target in [
+        "/x.php%2fstyle.css",
+        "/x.php%5c",
+        "/upload.jpg/x.php",
+        "/upload.jpg/.php",
+        "/upload.jpg%2fx.php",
+        "/folder.php",
+        "/folder.php/",
+    ] {
         assert_eq!(site.serve.get(target).status, 404, "{target}");
     }
     assert_eq!(site.serve.get("/folder.php/inner.txt").text(), "inner");
-    for target in ["/upload.jpg%00.php", "/upload.jpg%0a.php", "/x.php%0d%0a/y", "/%zz", "/%2e%2e/x", "/a/../../etc/passwd"] {
+    for target in [
+        "/upload.jpg%00.php",
+        "/upload.jpg%0a.php",
+        "/x.php%0d%0a/y",
+        "/%zz",
+        "/%2e%2e/x",
+        "/a/../../etc/passwd",
+    ] {
         assert_eq!(site.serve.get(target).status, 400, "{target}");
     }
 }
@@ -167,16 +207,18 @@ fn special_files_do_not_hang_it() {
 fn redirects_stay_on_this_site() {
     let site = site();
     site.write("docs/index.html", "docs");
-    site.write("\\evil.example/index.html", "x");
     for (target, location) in [
         ("/docs", "/docs/"),
         ("/docs?a=//b", "/docs/?a=//b"),
         ("//docs", "/docs/"),
         ("///docs?x", "/docs/?x"),
-        ("/%5Cevil.example", "/%5Cevil.example/"),
     ] {
         let response = site.serve.get(target);
-        assert_eq!((response.status, response.header("location")), (308, Some(location)), "{target}");
+        assert_eq!(
+            (response.status, response.header("location")),
+            (308, Some(location)),
+            "{target}"
+        );
     }
     assert_eq!(site.serve.get("/docs/").text(), "docs");
 }

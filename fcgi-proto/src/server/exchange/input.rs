@@ -1,5 +1,5 @@
+use alloc::collections::VecDeque;
 use core::task::{Context, Poll, Waker};
-use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ pub(super) struct Input {
     phase: Phase,
     /// The handler has dropped its end; what comes is thrown away.
     is_unwanted: bool,
-    /// The driver has data that found no room.
+    /// The session has data that found no room.
     is_awaited: bool,
     reader: Option<Waker>,
 }
@@ -41,7 +41,7 @@ impl Input {
         }
     }
 
-    /// Takes `data`, or gives it back when the window is full: the driver then waits until there is
+    /// Takes `data`, or gives it back when the window is full: the session then waits until there is
     /// [room again](Self::has_awaited_room).
     pub(super) fn offer(&mut self, data: Bytes) -> Result<Option<Waker>, Bytes> {
         if self.is_unwanted {
@@ -73,7 +73,10 @@ impl Input {
         self.reader.take()
     }
 
-    pub(super) fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, InputError>> {
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, InputError>> {
         if let Some(chunk) = self.chunks.pop_front() {
             self.held -= chunk.len();
             return Poll::Ready(Ok(Some(chunk)));
@@ -84,9 +87,7 @@ impl Input {
                 Poll::Pending
             }
             Phase::Complete => Poll::Ready(Ok(None)),
-            Phase::Cut => Poll::Ready(Err(InputError::Aborted {
-                received: self.received,
-            })),
+            Phase::Cut => Poll::Ready(Err(InputError::Aborted { received: self.received })),
         }
     }
 
@@ -98,7 +99,7 @@ impl Input {
         self.reader = None;
     }
 
-    /// Whether the driver waits for room and there is some; true once for each time it began to wait.
+    /// Whether the session waits for room and there is some; true once for each time it began to wait.
     pub(super) fn has_awaited_room(&mut self) -> bool {
         let has_room = self.is_awaited && self.held < self.window;
         self.is_awaited &= !has_room;

@@ -1,0 +1,105 @@
+//! The body of a response, whatever it comes from.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_http::services::fs::ServeFileSystemResponseBody;
+
+use crate::BoxError;
+use crate::proxy::AppBody;
+
+pin_project! {
+    /// The body of a [`Gateway`](crate::Gateway)'s response.
+    ///
+    /// An error means that the rest will never come; the server must break the connection off, so that the client does
+    /// not take the part for the whole. hyper and axum do.
+    #[derive(Debug)]
+    pub struct Body {
+        #[pin]
+        source: Source,
+    }
+}
+
+pin_project! {
+    #[project = SourceProj]
+    enum Source {
+        /// Nothing is sent, and nothing is said about what a GET would have sent.
+        Absent,
+        Full { data: Option<Bytes> },
+        File { #[pin] file: ServeFileSystemResponseBody },
+        App { #[pin] app: AppBody },
+    }
+}
+
+impl Body {
+    pub(crate) const fn absent() -> Self {
+        Self { source: Source::Absent }
+    }
+
+    pub(crate) fn full(data: Bytes) -> Self {
+        Self { source: Source::Full { data: Some(data).filter(|data| !data.is_empty()) } }
+    }
+
+    pub(crate) const fn file(file: ServeFileSystemResponseBody) -> Self {
+        Self { source: Source::File { file } }
+    }
+
+    pub(crate) const fn app(app: AppBody) -> Self {
+        Self { source: Source::App { app } }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match self.project().source.project() {
+            SourceProj::Absent => None,
+            SourceProj::Full { data } => data.take().map(|data| Ok(Frame::data(data))),
+            SourceProj::File { file } => {
+                ready!(file.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+            SourceProj::App { app } => {
+                ready!(app.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+        };
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Absent => true,
+            Source::Full { data } => data.is_none(),
+            Source::File { file } => file.is_end_stream(),
+            Source::App { app } => app.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Absent | Source::App { .. } => SizeHint::default(),
+            Source::Full { data } => {
+                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Source::File { file } => file.size_hint(),
+        }
+    }
+}
+
+impl core::fmt::Debug for Source {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Full { .. } => "Full",
+            Self::File { .. } => "File",
+            Self::App { .. } => "App",
+        })
+    }
+}

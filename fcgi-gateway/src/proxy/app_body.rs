@@ -1,0 +1,158 @@
+//! The application's body as it comes.
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use fcgi_proto::cgi::script_error;
+use fcgi_tokio::{Error, ResponseBody};
+use http::StatusCode;
+use http_body::Frame;
+
+use super::stderr::StderrLog;
+
+/// The application's body on its way to the client, while its error output goes to the log.
+#[derive(Debug)]
+pub(crate) struct AppBody {
+    body: ResponseBody,
+    status: StatusCode,
+    stderr: StderrLog,
+    is_first: bool,
+    /// What was read ahead by [`take_whole`](Self::take_whole).
+    held: VecDeque<Bytes>,
+    failure: Option<Failure>,
+}
+
+impl AppBody {
+    pub(super) fn new(body: ResponseBody, status: StatusCode, path: &str) -> Self {
+        let mut body = Self {
+            body,
+            status,
+            stderr: StderrLog::new(path),
+            is_first: true,
+            held: VecDeque::new(),
+            failure: None,
+        };
+        body.log_stderr();
+        body
+    }
+
+    /// The body, when all of it has come together with the head, as that of a small page mostly has. Never waits; what
+    /// came of a longer one is kept for the stream.
+    pub(super) fn take_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        let mut length = 0;
+        while length <= LONGEST_WHOLE {
+            match self.poll_next(cx) {
+                Poll::Ready(Some(Ok(data))) => {
+                    length += data.len();
+                    self.held.push_back(data);
+                }
+                Poll::Ready(None) if self.held.len() <= 1 => {
+                    return Some(self.held.pop_front().unwrap_or_default());
+                }
+                Poll::Ready(None) => {
+                    let parts: Vec<_> = self.held.drain(..).collect();
+                    return Some(parts.concat().into());
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.failure = Some(Failure::New(error));
+                    return None;
+                }
+                Poll::Pending => return None,
+            }
+        }
+        None
+    }
+
+    /// Lets the application finish an answer that nobody wants the body of; after so much of it, it is cut off.
+    pub(super) async fn drain(mut self) {
+        let mut left = DRAIN_LIMIT;
+        while let Some(Ok(data)) = poll_fn(|cx| self.poll_next(cx)).await {
+            left = left.saturating_sub(data.len());
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The next piece of the application's body, with everything said to the log that there is to say.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let polled = self.body.poll_chunk(cx).map(Result::transpose);
+        self.log_stderr();
+        let next = ready!(polled);
+        match &next {
+            Some(Ok(data)) if self.is_first => self.explain(data),
+            Some(Err(error)) => {
+                tracing::error!(path = self.stderr.path(), "response cut short: {error}");
+            }
+            _ => {}
+        }
+        self.is_first = false;
+        Poll::Ready(next)
+    }
+
+    /// PHP-FPM's own error pages say little; the log says what helps.
+    fn explain(&self, data: &[u8]) {
+        if let Some(error) = script_error(self.status.as_u16(), data) {
+            tracing::warn!(path = self.stderr.path(), "PHP answered {error}: {}", error.hint());
+        }
+    }
+
+    fn log_stderr(&mut self) {
+        if !self.body.stderr().is_empty() {
+            self.stderr.add(&self.body.take_stderr());
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && self.failure.is_none() && http_body::Body::is_end_stream(&self.body)
+    }
+
+    pub(crate) fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        if let Some(data) = this.held.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        match this.failure.take() {
+            Some(Failure::Told(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Failure::New(error)) => return this.fail(error, cx),
+            None => {}
+        }
+        match ready!(this.poll_next(cx)) {
+            Some(Err(error)) => this.fail(error, cx),
+            next => Poll::Ready(next.map(|data| data.map(Frame::data))),
+        }
+    }
+
+    /// Tells the error one poll later. hyper drops what it has not yet written when a body fails, and this gives it the
+    /// time to write what came before: at least the head, so that the client sees a cut response and not none.
+    fn fail(
+        &mut self,
+        error: Error,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.failure = Some(Failure::Told(error));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// An error on its way to the server.
+#[derive(Debug)]
+enum Failure {
+    /// Found while reading ahead.
+    New(Error),
+    /// The server was given the time to write what came before.
+    Told(Error),
+}
+
+/// In bytes. Longer bodies are streamed even if they are there.
+const LONGEST_WHOLE: usize = 16 * 1024;
+
+/// Scripts that answer HEAD with a body do so by mistake, and mostly with a short one.
+const DRAIN_LIMIT: usize = 1024 * 1024;

@@ -1,0 +1,161 @@
+//! From the application's answer to an HTTP response.
+
+use core::future::poll_fn;
+use core::task::Poll;
+
+use fcgi_proto::cgi::ResponseHead;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use super::app_body::AppBody;
+use crate::Body;
+use crate::pages::Page;
+
+/// The response to a client.
+pub(super) async fn to_http(
+    answer: fcgi_tokio::Response,
+    parts: &Parts,
+) -> Result<Response<Body>, Page> {
+    let (head, body) = answer.into_parts();
+    let Some(status) = valid_status(head.status()) else {
+        tracing::error!(
+            path = parts.uri.path(),
+            status = head.status(),
+            "the script answered with a status that does not exist"
+        );
+        return Err(Page::BAD_GATEWAY);
+    };
+    let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut app = AppBody::new(body, status, parts.uri.path());
+    let body = if has_no_body || parts.method == Method::HEAD {
+        tokio::spawn(app.drain());
+        Body::absent()
+    } else if let Some(whole) = poll_fn(|cx| Poll::Ready(app.take_whole(cx))).await {
+        // The server then says how long it is, and needs no chunks.
+        Body::full(whole)
+    } else {
+        Body::app(app)
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if let Some(reason) = reason(&head, status) {
+        response.extensions_mut().insert(reason);
+    }
+    copy_headers(&head, response.headers_mut());
+    if status == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    Ok(response)
+}
+
+/// Informational codes would be taken for something before the response, and those from 600 mean nothing.
+fn valid_status(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status).ok().filter(|_| matches!(status, 200..=599))
+}
+
+/// The script's own words, when they are not the usual ones.
+fn reason(head: &ResponseHead, status: StatusCode) -> Option<ReasonPhrase> {
+    let words = head.reason();
+    if words.is_empty() || status.canonical_reason().is_some_and(|usual| usual.as_bytes() == words)
+    {
+        return None;
+    }
+    ReasonPhrase::try_from(words).ok()
+}
+
+/// Copies what is for the client. How the message is framed is the server's business alone.
+fn copy_headers(head: &ResponseHead, to: &mut HeaderMap) {
+    to.reserve(head.headers().len());
+    for (name, value) in head.headers() {
+        if is_about_connection(name) || is_named_by_connection(head, name) {
+            continue;
+        }
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            (Ok(name), Ok(value)) if name == header::CONTENT_LENGTH => {
+                to.insert(name, value);
+            }
+            (Ok(name), Ok(value)) => {
+                to.append(name, value);
+            }
+            _ => tracing::warn!(
+                name,
+                "a header of the script cannot be sent over HTTP and is left out"
+            ),
+        }
+    }
+}
+
+/// Fields between two neighbours (RFC 9110, section 7.6.1), and the one of CGI.
+fn is_about_connection(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "status",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    NAMES.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+fn is_named_by_connection(head: &ResponseHead, name: &str) -> bool {
+    head.get_all("connection")
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .any(|other| other.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copied(head: &str) -> Vec<(String, String)> {
+        let head = ResponseHead::parse(head.as_bytes()).unwrap();
+        let mut headers = HeaderMap::new();
+        copy_headers(&head, &mut headers);
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    }
+
+    #[test]
+    fn headers_of_the_connection_stay_behind() {
+        let headers = copied(
+            "Status: 201 Created\r\nConnection: X-Private, close\r\nKeep-Alive: 5\r\nX-Private: 1\r\n\
+             Transfer-Encoding: chunked\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Public: 2\r\n\r\n",
+        );
+        let expected = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-public", "2")];
+        assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn statuses() {
+        for (status, is_valid) in [
+            (200, true),
+            (418, true),
+            (599, true),
+            (100, false),
+            (199, false),
+            (600, false),
+            (999, false),
+        ] {
+            assert_eq!(valid_status(status).is_some(), is_valid, "{status}");
+        }
+    }
+
+    #[test]
+    fn reasons() {
+        for (head, words) in [
+            ("Status: 404 Not Found\r\n\r\n", None),
+            ("Status: 404 Gone Fishing\r\n\r\n", Some("Gone Fishing")),
+            ("Status: 404\r\n\r\n", None),
+        ] {
+            let head = ResponseHead::parse(head.as_bytes()).unwrap();
+            let found = reason(&head, StatusCode::NOT_FOUND);
+            assert_eq!(found.as_ref().map(AsRef::as_ref), words.map(str::as_bytes));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The gateway over HTTP: `fcgi serve` as a process, with real and made-up applications behind it.
+
+mod failures;
+mod files;
+mod php;
+mod supervisor;
+mod support;
+mod wordpress;

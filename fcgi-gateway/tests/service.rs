@@ -1,0 +1,168 @@
+//! The gateway as a service in somebody else's server.
+
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::path::Path;
+
+use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use fcgi_gateway::supervisor::{StartError, Supervisor};
+use fcgi_gateway::{BuildError, Connection, Gateway, server::Server};
+use fcgi_test_support::{PhpFpm, Scripts};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty};
+use tower_service::Service;
+
+async fn call<B>(gateway: &Gateway, request: Request<B>) -> Response<Bytes>
+where
+    B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static,
+{
+    let (parts, body) = gateway.clone().call(request).await.unwrap().into_parts();
+    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+fn empty(
+    target: &str,
+) -> Request<impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static> {
+    let body = Empty::new().map_err(|never| match never {});
+    Request::builder().uri(target).header("Host", "example.org").body(body).unwrap()
+}
+
+/// A body that does not know its length.
+struct Pieces(u32);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        if self.0 == 0 {
+            return Poll::Ready(None);
+        }
+        self.0 -= 1;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 100])))))
+    }
+}
+
+#[tokio::test]
+async fn in_axum() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let php = Gateway::builder(scripts.root()).fpm(fpm.address()).build().unwrap();
+    let app = Router::new().route("/new", get(async || "new")).fallback_service(php);
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(app, async { drop(stopped.await) }));
+    let answers = tokio::task::spawn_blocking(move || {
+        use fcgi_test_support::http::Request;
+        let get = |target| Request::get(target).send(address).text();
+        [get("/new"), get("/greeter.php?who=axum")]
+    });
+    assert_eq!(answers.await.unwrap(), ["new", "Hello axum"]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_made_up_about_the_connection() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let gateway = Gateway::builder(scripts.root())
+        .fpm(fpm.address())
+        .server_software("mine/1")
+        .build()
+        .unwrap();
+    let response = call(&gateway, empty("/env.php")).await;
+    let env: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(
+        (&env["REMOTE_ADDR"], &env["SERVER_SOFTWARE"]),
+        (&serde_json::Value::Null, &"mine/1".into())
+    );
+    let mut request = empty("/env.php");
+    let connection =
+        Connection::new("[2001:db8::7]:4711".parse().unwrap(), "192.0.2.1:443".parse().unwrap());
+    request.extensions_mut().insert(connection.https(true));
+    let response = call(&gateway, request).await;
+    let env: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    for (name, value) in [
+        ("REMOTE_ADDR", "2001:db8::7"),
+        ("REMOTE_PORT", "4711"),
+        ("SERVER_ADDR", "192.0.2.1"),
+        ("SERVER_PORT", "443"),
+        ("HTTPS", "on"),
+        ("REQUEST_SCHEME", "https"),
+    ] {
+        assert_eq!(env[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_gets_every_path() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let whole = Gateway::to_application(fpm.address()).build().unwrap();
+    // PHP-FPM wants a script, which shows that none is named.
+    let response = call(&whole, empty("/greeter.php")).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(call(&whole, empty("/a%00b")).await.status(), StatusCode::BAD_REQUEST);
+    drop(scripts);
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_limit_are_refused() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let gateway = Gateway::builder(scripts.root())
+        .fpm(fpm.address())
+        .spool_memory(250)
+        .spool_limit(1000)
+        .build()
+        .unwrap();
+    let post =
+        |pieces| Request::post("/echo.php").header("Host", "x").body(Pieces(pieces)).unwrap();
+    for pieces in [0, 1, 3, 10] {
+        let response = call(&gateway, post(pieces)).await;
+        assert_eq!(
+            (response.status(), response.body().len()),
+            (StatusCode::OK, pieces as usize * 100)
+        );
+    }
+    assert_eq!(call(&gateway, post(11)).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    // The script was never asked to look at that one.
+    assert_eq!(fpm.access_log().lines().count(), 4);
+}
+
+#[tokio::test]
+async fn php_cgi_is_supervised_too() {
+    let scripts = Scripts::new();
+    let program = Path::new("/usr/bin/php-cgi");
+    assert!(
+        program.exists(),
+        "php-cgi is not installed, and this test needs it: `apt-get install php-cgi`"
+    );
+    let php = Supervisor::start_program(scripts.root(), program).await.unwrap();
+    let gateway = Gateway::builder(scripts.root()).fpm(php.address().clone()).build().unwrap();
+    assert_eq!(call(&gateway, empty("/greeter.php?who=cgi")).await.body(), "Hello cgi");
+    let socket = php.address().to_string().replace("unix:", "");
+    php.stop().await;
+    assert!(!Path::new(&socket).exists());
+    assert_eq!(call(&gateway, empty("/greeter.php")).await.status(), StatusCode::BAD_GATEWAY);
+    let error = Supervisor::start_program(scripts.root(), Path::new("/bin/sh")).await.unwrap_err();
+    assert!(matches!(error, StartError::Unknown(_)), "{error}");
+}
+
+#[test]
+fn what_cannot_be_built() {
+    let error = Gateway::builder("/nowhere").fpm("127.0.0.1:9000").build().unwrap_err();
+    assert!(
+        matches!(&error, BuildError::Root { .. }) && error.to_string().contains("/nowhere"),
+        "{error}"
+    );
+    assert!(matches!(Gateway::builder("/").build().unwrap_err(), BuildError::NoApplication));
+    assert!(matches!(
+        Gateway::builder("/").fpm("nonsense").build().unwrap_err(),
+        BuildError::Address(_)
+    ));
+}

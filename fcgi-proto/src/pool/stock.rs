@@ -1,0 +1,135 @@
+use alloc::vec::Vec;
+use core::num::NonZeroU16;
+use core::time::Duration;
+
+use super::conn::{Conn, ConnId, Conns, Row};
+use super::list::List;
+use super::upstream::Upstream;
+
+/// The connections, and every account that is kept of them. All changes go through here, so that the accounts stay true.
+#[derive(Debug)]
+pub(super) struct Stock {
+    conns: Conns,
+    upstreams: Vec<Upstream>,
+    /// Open connections by age, the oldest first; only kept when there is a limit to it.
+    ages: List,
+    keeps_ages: bool,
+}
+
+impl Stock {
+    pub(super) fn new(upstreams: Vec<Upstream>, keeps_ages: bool) -> Self {
+        Self { conns: Conns::new(), upstreams, ages: List::default(), keeps_ages }
+    }
+
+    pub(super) fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    pub(super) fn upstream(&self, index: usize) -> Option<&Upstream> {
+        self.upstreams.get(index)
+    }
+
+    pub(super) fn upstream_mut(&mut self, index: usize) -> Option<&mut Upstream> {
+        self.upstreams.get_mut(index)
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(id)
+    }
+
+    pub(super) fn add(&mut self, conn: Conn) -> ConnId {
+        let Conn { upstream, in_flight, is_open, .. } = conn;
+        let id = self.conns.insert(conn);
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            upstream.connections += 1;
+            upstream.dialling += usize::from(!is_open);
+            upstream.in_flight += in_flight;
+        }
+        self.update(id, |_| {});
+        id
+    }
+
+    /// Changes a connection, and puts it in the row where it then belongs.
+    pub(super) fn update(&mut self, id: ConnId, change: impl FnOnce(&mut Conn)) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(upstream) = self.upstreams.get_mut(conn.upstream) else { return };
+        upstream.in_flight -= conn.in_flight;
+        let was_open = conn.is_open;
+        upstream.dialling -= usize::from(!was_open);
+        change(conn);
+        upstream.in_flight += conn.in_flight;
+        upstream.dialling += usize::from(!conn.is_open);
+
+        let is_new = self.keeps_ages && conn.is_open && !was_open;
+        conn.has_age |= is_new;
+        let wanted = conn.wanted_row(upstream.multiplex.get().into());
+        let old = core::mem::replace(&mut conn.row, wanted);
+        if old != wanted {
+            if let Some(row) = old {
+                upstream.row_mut(row).remove(&mut self.conns, |conn| &mut conn.in_row, id.place);
+            }
+            if let Some(row) = wanted {
+                upstream.row_mut(row).push(&mut self.conns, |conn| &mut conn.in_row, id.place);
+            }
+        }
+        if is_new {
+            self.ages.push(&mut self.conns, |conn| &mut conn.by_age, id.place);
+        }
+    }
+
+    /// Removes a connection from all accounts.
+    pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
+        let &Conn { upstream, row, has_age, .. } = self.conns.get(id)?;
+        if has_age {
+            self.ages.remove(&mut self.conns, |conn| &mut conn.by_age, id.place);
+        }
+        if let (Some(row), Some(upstream)) = (row, self.upstreams.get_mut(upstream)) {
+            upstream.row_mut(row).remove(&mut self.conns, |conn| &mut conn.in_row, id.place);
+        }
+        let conn = self.conns.remove(id)?;
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            upstream.connections -= 1;
+            upstream.dialling -= usize::from(!conn.is_open);
+            upstream.in_flight -= conn.in_flight;
+        }
+        Some(conn)
+    }
+
+    /// The connection of a row that is in it longest.
+    pub(super) fn first(&self, upstream: usize, row: Row) -> Option<(ConnId, &Conn)> {
+        self.conns.at(self.upstreams.get(upstream)?.row(row).first()?)
+    }
+
+    /// An open connection with room. One that others share comes first, then the one used last: so the rest can grow old
+    /// and go.
+    pub(super) fn free(&self, upstream: usize) -> Option<ConnId> {
+        let upstream = self.upstreams.get(upstream)?;
+        let place = upstream.row(Row::Shared).last().or(upstream.row(Row::Idle).last())?;
+        self.conns.at(place).map(|(id, _)| id)
+    }
+
+    /// When the oldest connection was opened.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.conns.at(self.ages.first()?).map(|(_, conn)| conn.opened)
+    }
+
+    /// Takes the oldest connection out of the list by age.
+    pub(super) fn pop_oldest(&mut self) -> Option<ConnId> {
+        let place = self.ages.first()?;
+        self.ages.remove(&mut self.conns, |conn| &mut conn.by_age, place);
+        self.conns.at_mut(place)?.has_age = false;
+        self.conns.at(place).map(|(id, _)| id)
+    }
+
+    /// How many requests may share a connection to the address from now on.
+    pub(super) fn set_multiplex(&mut self, index: usize, requests: NonZeroU16) {
+        let Some(upstream) = self.upstreams.get_mut(index) else { return };
+        upstream.multiplex = requests;
+        for place in 0..self.conns.places() {
+            let found = self.conns.at(place).filter(|(_, conn)| conn.upstream == index);
+            if let Some((id, _)) = found {
+                self.update(id, |_| {});
+            }
+        }
+    }
+}

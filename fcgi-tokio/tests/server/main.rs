@@ -1,0 +1,7 @@
+//! The application server, driven by a web server made by hand.
+
+mod echo;
+mod limits;
+mod requests;
+mod sockets;
+mod support;
