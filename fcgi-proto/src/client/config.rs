@@ -24,6 +24,8 @@ impl Config {
     /// Whether to ask the application to leave the connection open after a request (`FCGI_KEEP_CONN`, section 5.1).
     /// Default: no.
     ///
+    /// Without it a connection carries one request, whatever [`max_requests`](Self::max_requests) says.
+    ///
     /// A kept connection that idles occupies a whole worker of php-fpm. Some applications close it all the same
     /// (ruby-fcgi, uWSGI, node-fastcgi).
     #[must_use]

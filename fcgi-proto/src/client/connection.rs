@@ -1,36 +1,33 @@
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::ids::Ids;
 use super::phase::Phase;
 use super::{Config, Event, Request};
-use crate::Params;
-use crate::decode::{Decoder, Piece};
+use crate::decode::Decoder;
 use crate::error::{BeginError, ProtocolError};
 use crate::limits::FreeRecords;
 use crate::outbox::{Outbox, Outgoing, SLICE_CONTENT};
 use crate::params::{OversizedPair, PairError, encode_pairs, push_pair};
 use crate::slots::{RequestKey, Slots};
-use crate::wire::{
-    BODY_LEN, BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType, Role, UnknownType,
-};
+use crate::wire::{BeginRequest, Header, NULL_REQUEST_ID, RecordType, Role};
 
 /// One connection to an application; see the [module](super).
-#[derive(Debug)]
 pub struct Connection {
-    config: Config,
-    decoder: Decoder,
+    pub(super) config: Config,
+    pub(super) decoder: Decoder,
     outbox: Outbox,
-    slots: Slots<Phase>,
-    ids: Ids,
-    free_records: FreeRecords,
+    pub(super) slots: Slots<Phase>,
+    pub(super) ids: Ids,
+    pub(super) free_records: FreeRecords,
     /// How many answers to GET_VALUES are due, and what has come of the next.
-    values_due: usize,
-    values: Vec<u8>,
-    state: State,
+    pub(super) values_due: usize,
+    pub(super) values: Vec<u8>,
+    pub(super) state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Open,
     /// A request without keep_conn has begun, or one has left its connection in doubt.
     Closing,
@@ -124,8 +121,11 @@ impl Connection {
         Ok(key.expect("next_id gives a free id"))
     }
 
-    /// The handle that sends for this request; `None` once it was aborted or has ended.
+    /// The handle that sends for this request; `None` once it was aborted or has ended, or the connection has failed.
     pub fn request(&mut self, key: RequestKey) -> Option<Request<'_>> {
+        if matches!(self.state, State::Failed(_)) {
+            return None;
+        }
         let phase = self.slots.by_key(key)?;
         if *phase == Phase::Aborted {
             return None;
@@ -258,174 +258,20 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn next_event<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
-        if let State::Failed(error) = self.state {
-            return Err(error);
-        }
-        if input.is_empty() {
-            return Ok(None);
-        }
-        let event = self.try_next_event(input);
-        if let Err(error) = event {
-            self.fail(error);
-        }
-        event
-    }
-
-    fn try_next_event<'b>(
-        &mut self,
-        input: &mut &'b [u8],
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        loop {
-            let event = match self.decoder.take_whole(input) {
-                Some((header, data)) => match data.try_into() {
-                    Ok(body) if header.record_type.has_fixed_body() => self.on_body(header, body),
-                    _ => self.on_content(header, data, true, true),
-                },
-                None => match self.decoder.poll(input)? {
-                    Some(Piece::Body { header, body }) => self.on_body(header, body),
-                    Some(piece @ Piece::Content { header, data, .. }) => {
-                        self.on_content(header, data, piece.is_first(), piece.is_last())
-                    }
-                    None => return Ok(None),
-                },
-            };
-            if !matches!(event, Ok(None)) {
-                return event;
-            }
-        }
-    }
-
-    fn on_content<'b>(
-        &mut self,
-        header: Header,
-        data: &'b [u8],
-        is_first: bool,
-        is_last: bool,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match header.record_type {
-            RecordType::Stdout | RecordType::Stderr => self.on_output(header, data, is_first),
-            RecordType::GetValuesResult => self.on_values(header, data, is_first, is_last),
-            RecordType::Other(_) => self.on_free_record(is_first),
-            record_type => Err(ProtocolError::WrongDirection { record_type }),
-        }
-    }
-
-    fn on_body<'b>(
-        &mut self,
-        header: Header,
-        body: [u8; BODY_LEN],
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match header.record_type {
-            RecordType::EndRequest => self.on_end(header, EndRequest::decode(body)),
-            RecordType::UnknownType => {
-                self.free_records.spend()?;
-                let UnknownType { record_type } = UnknownType::decode(body);
-                Ok(Some(Event::UnknownType { record_type }))
-            }
-            record_type => Err(ProtocolError::WrongDirection { record_type }),
-        }
-    }
-
-    fn on_end<'b>(
-        &mut self,
-        header: Header,
-        end: EndRequest,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, phase)) = self.slots.remove(header.request_id) else {
-            return self.on_stray(header, true);
-        };
-        // Input that is still held for it would come as strays, or has told the peer to give up: php, libfcgi, uWSGI and
-        // ruby then close or wedge the connection. A peer that multiplexes is known to skip strays.
-        let is_single = self.config.max_requests.get() == 1;
-        if is_single && phase != Phase::Sent && self.state == State::Open {
-            self.state = State::Closing;
-        }
-        self.free_records.refill();
-        Ok(Some(Event::End {
-            key,
-            protocol_status: end.protocol_status,
-            app_status: end.app_status,
-        }))
-    }
-
-    fn on_output<'b>(
-        &mut self,
-        header: Header,
-        data: &'b [u8],
-        is_first: bool,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, phase)) = self.slots.by_id(header.request_id) else {
-            return self.on_stray(header, is_first);
-        };
-        if data.is_empty() {
-            // The end of a stream means nothing: sloppy applications leave it out, send it twice or go on after it.
-            return self.on_free_record(is_first);
-        }
-        self.free_records.refill();
-        if *phase == Phase::Aborted {
-            return Ok(None);
-        }
-        Ok(Some(match header.record_type {
-            RecordType::Stderr => Event::Stderr { key, data },
-            _ => Event::Stdout { key, data },
-        }))
-    }
-
-    fn on_values<'b>(
-        &mut self,
-        header: Header,
-        data: &[u8],
-        is_first: bool,
-        is_last: bool,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        // Go answers twice, the second time with nothing. What was unasked when it began to come stays so.
-        let is_collected = is_first || !self.values.is_empty();
-        if self.values_due == 0 || !is_collected {
-            return self.on_free_record(is_first);
-        }
-        let limit = self.config.max_values;
-        if header.content_len > limit {
-            return Err(ProtocolError::ValuesTooLarge { limit });
-        }
-        self.values.extend_from_slice(data);
-        if !is_last {
-            return Ok(None);
-        }
-        self.values_due -= 1;
-        let values = core::mem::take(&mut self.values);
-        match Params::parse(values) {
-            Ok(values) => Ok(Some(Event::Values(values))),
-            Err(_) => Err(ProtocolError::MalformedValues),
-        }
-    }
-
-    /// A record for a request that is not open: late when it once was, an error when it never was.
-    fn on_stray<'b>(
-        &mut self,
-        header: Header,
-        is_first: bool,
-    ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let (record_type, request_id) = (header.record_type, header.request_id);
-        if header.is_management() {
-            return Err(ProtocolError::NullRequestId { record_type });
-        }
-        if !self.ids.was_used(request_id) {
-            return Err(ProtocolError::UnknownRequestId { record_type, request_id });
-        }
-        self.on_free_record(is_first)
-    }
-
-    fn on_free_record<'b>(&mut self, is_first: bool) -> Result<Option<Event<'b>>, ProtocolError> {
-        if is_first {
-            self.free_records.spend()?;
-        }
-        Ok(None)
-    }
-
-    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+    pub(super) fn fail(&mut self, error: ProtocolError) -> ProtocolError {
         self.state = State::Failed(error);
         self.decoder.fail(error)
+    }
+}
+
+impl fmt::Debug for Connection {
+    /// Figures only: what is on its way may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("state", &self.state)
+            .field("open_requests", &self.slots.len())
+            .field("outbox", &self.outbox)
+            .finish_non_exhaustive()
     }
 }
 

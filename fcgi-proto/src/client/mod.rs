@@ -34,6 +34,7 @@ mod event;
 mod exchange;
 mod ids;
 mod phase;
+mod receive;
 mod request;
 
 pub use config::Config;

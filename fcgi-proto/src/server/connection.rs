@@ -1,37 +1,34 @@
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::draining::Draining;
-use super::phase::{Phase, Slot, Verdict};
-use super::{Config, Event, RefusedReason, Response, values};
+use super::phase::{Phase, Slot};
+use super::{Config, Event, Response};
 use crate::Params;
-use crate::decode::{Decoder, Piece};
+use crate::decode::Decoder;
 use crate::error::ProtocolError;
 use crate::limits::{FreeRecords, MAX_DRAINING};
 use crate::outbox::{Outbox, Outgoing};
 use crate::slots::{RequestKey, Slots};
-use crate::wire::{
-    BODY_LEN, BeginRequest, EndRequest, Header, NULL_REQUEST_ID, ProtocolStatus, RecordType, Role,
-    UnknownType,
-};
+use crate::wire::{EndRequest, RecordType};
 
 /// One connection from a web server; see the [module](super).
-#[derive(Debug)]
 pub struct Connection {
-    config: Config,
-    decoder: Decoder,
+    pub(super) config: Config,
+    pub(super) decoder: Decoder,
     pub(super) outbox: Outbox,
     pub(super) slots: Slots<Slot>,
-    draining: Draining,
-    free_records: FreeRecords,
+    pub(super) draining: Draining,
+    pub(super) free_records: FreeRecords,
     /// What has come of GET_VALUES.
-    values: Vec<u8>,
+    pub(super) values: Vec<u8>,
     /// The buffer of a request before, for the parameters of the next.
-    spare: Vec<u8>,
-    state: State,
+    pub(super) spare: Vec<u8>,
+    pub(super) state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Open,
     /// A request without FCGI_KEEP_CONN has ended: no other may begin, and the last one to end closes.
     Closing,
@@ -40,7 +37,7 @@ enum State {
     Failed(ProtocolError),
 }
 
-type Next<'b> = Result<Option<Event<'b>>, ProtocolError>;
+pub(super) type Next<'b> = Result<Option<Event<'b>>, ProtocolError>;
 
 impl Connection {
     /// A connection on which nothing has come.
@@ -116,8 +113,11 @@ impl Connection {
         }
     }
 
-    /// The handle that answers this request; `None` once it has ended.
+    /// The handle that answers this request; `None` once it has ended, or the connection has failed.
     pub fn response(&mut self, key: RequestKey) -> Option<Response<'_>> {
+        if matches!(self.state, State::Failed(_)) {
+            return None;
+        }
         self.slots.by_key(key)?;
         Some(Response { conn: self, key })
     }
@@ -178,7 +178,7 @@ impl Connection {
         self.outbox.body_record(RecordType::EndRequest, request_id, end.encode());
     }
 
-    fn close_slot(&mut self, request_id: u16) {
+    pub(super) fn close_slot(&mut self, request_id: u16) {
         let Some((_, slot)) = self.slots.remove(request_id) else {
             return;
         };
@@ -189,235 +189,15 @@ impl Connection {
             self.state = State::Closing;
         }
     }
+}
 
-    fn try_next_event<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
-        while !self.outbox.is_full() {
-            let event = match self.decoder.take_whole(input) {
-                Some((header, data)) => match data.try_into() {
-                    Ok(body) if header.record_type.has_fixed_body() => self.on_body(header, body),
-                    _ => self.on_content(header, data, true, true),
-                },
-                None => match self.decoder.poll(input)? {
-                    Some(Piece::Body { header, body }) => self.on_body(header, body),
-                    Some(piece @ Piece::Content { header, data, .. }) => {
-                        self.on_content(header, data, piece.is_first(), piece.is_last())
-                    }
-                    None => return Ok(None),
-                },
-            };
-            if !matches!(event, Ok(None)) {
-                return event;
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_aborted<'b>(&mut self) -> Option<Event<'b>> {
-        // Those whose parameters are incomplete were never announced.
-        self.slots.retain(|slot| !matches!(slot.phase, Phase::Params(_)));
-        let (key, slot) =
-            self.slots.iter_mut().find(|(_, slot)| !matches!(slot.phase, Phase::Aborted))?;
-        slot.phase = Phase::Aborted;
-        Some(Event::Aborted { key })
-    }
-
-    fn on_body<'b>(&mut self, header: Header, body: [u8; BODY_LEN]) -> Next<'b> {
-        match header.record_type {
-            RecordType::BeginRequest => self.on_begin(header, BeginRequest::decode(body)),
-            record_type => Err(ProtocolError::WrongDirection { record_type }),
-        }
-    }
-
-    fn on_content<'b>(
-        &mut self,
-        header: Header,
-        data: &'b [u8],
-        is_first: bool,
-        is_last: bool,
-    ) -> Next<'b> {
-        match header.record_type {
-            RecordType::GetValues => self.on_get_values(header, data, is_last),
-            RecordType::Other(_) => self.on_unknown(header, is_first),
-            record_type if header.is_management() => match record_type {
-                RecordType::Params
-                | RecordType::Stdin
-                | RecordType::Data
-                | RecordType::AbortRequest => Err(ProtocolError::NullRequestId { record_type }),
-                _ => Err(ProtocolError::WrongDirection { record_type }),
-            },
-            RecordType::Params => self.on_params(header, data, is_first),
-            RecordType::Stdin | RecordType::Data => self.on_stream(header, data, is_first),
-            RecordType::AbortRequest => self.on_abort(header, is_first),
-            record_type => Err(ProtocolError::WrongDirection { record_type }),
-        }
-    }
-
-    fn on_begin<'b>(&mut self, header: Header, begin: BeginRequest) -> Next<'b> {
-        let request_id = header.request_id;
-        if header.is_management() {
-            return Err(ProtocolError::NullRequestId { record_type: header.record_type });
-        }
-        if self.slots.contains(request_id) {
-            return Err(ProtocolError::RequestIdInUse { request_id });
-        }
-        if self.state == State::Closing {
-            // Not answered, as the peer asked for the close. Its input must not use up what those still open may spend.
-            self.draining.expect(request_id, Phase::last_record(begin.role));
-            return self.on_free_record(true);
-        }
-        if self.slots.len() >= usize::from(self.config.max_requests.get()) {
-            self.free_records.spend()?;
-            self.draining.expect(request_id, Phase::last_record(begin.role));
-            return Ok(Some(self.queue_refusal(request_id, RefusedReason::TooManyRequests)));
-        }
-        self.draining.forget(request_id);
-        self.free_records.refill();
-        let slot = Slot {
-            role: begin.role,
-            keep_conn: begin.keep_conn(),
-            phase: Phase::Params(core::mem::take(&mut self.spare)),
-            has_stderr: false,
-        };
-        self.slots.insert(request_id, slot);
-        Ok(None)
-    }
-
-    fn on_params<'b>(&mut self, header: Header, data: &[u8], is_first: bool) -> Next<'b> {
-        let request_id = header.request_id;
-        let max_params = self.config.max_params;
-        let Some((key, slot)) = self.slots.by_id(request_id) else {
-            return self.on_late(header, data.is_empty(), is_first);
-        };
-        let Phase::Params(buffer) = &mut slot.phase else {
-            return self.on_free_record(is_first);
-        };
-        if data.is_empty() {
-            let (role, buffer) = (slot.role, core::mem::take(buffer));
-            slot.phase = Phase::Stdin;
-            return Ok(Some(self.announce(key, role, buffer)));
-        }
-        if buffer.len() + data.len() > max_params {
-            return Ok(Some(self.refuse(request_id, RefusedReason::ParamsTooLarge)));
-        }
-        buffer.extend_from_slice(data);
-        self.free_records.refill();
-        Ok(None)
-    }
-
-    /// The parameters are complete: hands them out, or refuses the request for them.
-    fn announce<'b>(&mut self, key: RequestKey, role: Role, buffer: Vec<u8>) -> Event<'b> {
-        let request_id = key.request_id();
-        let max_param_count = self.config.max_param_count;
-        match Params::parse(buffer) {
-            Ok(params) if params.len() <= max_param_count => Event::Request { key, role, params },
-            Ok(_) => self.refuse(request_id, RefusedReason::TooManyParams),
-            Err(_) => self.refuse(request_id, RefusedReason::MalformedParams),
-        }
-    }
-
-    fn on_stream<'b>(&mut self, header: Header, data: &'b [u8], is_first: bool) -> Next<'b> {
-        let Header { record_type, request_id, .. } = header;
-        let is_end = data.is_empty();
-        let Some((key, slot)) = self.slots.by_id(request_id) else {
-            return self.on_late(header, is_end, is_first);
-        };
-        let is_stdin = record_type == RecordType::Stdin;
-        let event = match slot.on_stream(record_type, is_end) {
-            Verdict::Deliver if is_stdin => Event::Stdin { key, data },
-            Verdict::Deliver => Event::Data { key, data },
-            Verdict::End if is_stdin => Event::StdinEnd { key },
-            Verdict::End => Event::DataEnd { key },
-            Verdict::Ignore => return self.on_free_record(is_first),
-            Verdict::OutOfOrder => {
-                return Err(ProtocolError::OutOfOrder { record_type, request_id });
-            }
-        };
-        self.free_records.refill();
-        Ok(Some(event))
-    }
-
-    fn on_abort<'b>(&mut self, header: Header, is_first: bool) -> Next<'b> {
-        let Some((key, slot)) = self.slots.by_id(header.request_id) else {
-            return self.on_free_record(is_first);
-        };
-        match slot.phase {
-            Phase::Params(_) => {
-                self.free_records.spend()?;
-                Ok(Some(self.refuse(header.request_id, RefusedReason::Aborted)))
-            }
-            Phase::Aborted => self.on_free_record(is_first),
-            Phase::Stdin | Phase::Data | Phase::Complete => {
-                slot.phase = Phase::Aborted;
-                Ok(Some(Event::Aborted { key }))
-            }
-        }
-    }
-
-    fn on_get_values<'b>(&mut self, header: Header, data: &[u8], is_last: bool) -> Next<'b> {
-        let limit = self.config.max_values;
-        if header.content_len > limit {
-            return Err(ProtocolError::ValuesTooLarge { limit });
-        }
-        self.values.extend_from_slice(data);
-        if is_last {
-            self.free_records.spend()?;
-            let asked = core::mem::take(&mut self.values);
-            let answer =
-                values::answer(asked, &self.config).map_err(|_| ProtocolError::MalformedValues)?;
-            self.outbox.management(RecordType::GetValuesResult, &answer);
-        }
-        Ok(None)
-    }
-
-    /// Answers an unknown management record (section 4.2); one of a request is skipped.
-    fn on_unknown<'b>(&mut self, header: Header, is_first: bool) -> Next<'b> {
-        if is_first && header.is_management() {
-            let record_type = header.record_type.to_u8();
-            self.outbox.body_record(
-                RecordType::UnknownType,
-                NULL_REQUEST_ID,
-                UnknownType { record_type }.encode(),
-            );
-        }
-        self.on_free_record(is_first)
-    }
-
-    /// A record for a request that is not open: expected while it drains, else a stray.
-    fn on_late<'b>(&mut self, header: Header, is_end: bool, is_first: bool) -> Next<'b> {
-        if self.draining.takes(header.request_id, header.record_type, is_end) {
-            return Ok(None);
-        }
-        self.on_free_record(is_first)
-    }
-
-    fn on_free_record<'b>(&mut self, is_first: bool) -> Next<'b> {
-        if is_first {
-            self.free_records.spend()?;
-        }
-        Ok(None)
-    }
-
-    fn refuse<'b>(&mut self, request_id: u16, reason: RefusedReason) -> Event<'b> {
-        self.close_slot(request_id);
-        self.queue_refusal(request_id, reason)
-    }
-
-    fn queue_refusal<'b>(&mut self, request_id: u16, reason: RefusedReason) -> Event<'b> {
-        let protocol_status = match reason {
-            RefusedReason::TooManyRequests if self.config.max_requests.get() == 1 => {
-                ProtocolStatus::CantMultiplex
-            }
-            // Neither is a matter of load, and the protocol has no word for a bad request.
-            RefusedReason::Aborted | RefusedReason::MalformedParams => {
-                ProtocolStatus::RequestComplete
-            }
-            _ => ProtocolStatus::Overloaded,
-        };
-        let end = EndRequest {
-            app_status: u32::from(reason == RefusedReason::MalformedParams),
-            protocol_status,
-        };
-        self.outbox.body_record(RecordType::EndRequest, request_id, end.encode());
-        Event::Refused { request_id, reason }
+impl fmt::Debug for Connection {
+    /// Figures only: what is on its way may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("state", &self.state)
+            .field("open_requests", &self.slots.len())
+            .field("outbox", &self.outbox)
+            .finish_non_exhaustive()
     }
 }

@@ -39,6 +39,7 @@ mod event;
 #[cfg(feature = "std")]
 mod exchange;
 mod phase;
+mod receive;
 mod response;
 #[cfg(feature = "std")]
 mod session;

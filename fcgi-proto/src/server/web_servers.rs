@@ -59,6 +59,7 @@ mod tests {
 
     use super::*;
 
+    // spec: S3
     #[test]
     fn lists() {
         let servers = WebServers::parse("199.170.183.28, 127.0.0.1,::1").expect("three addresses");
@@ -68,6 +69,7 @@ mod tests {
         assert!(WebServers::default().admits(IpAddr::V4(Ipv4Addr::BROADCAST)));
     }
 
+    // spec: S3
     #[test]
     fn a_list_that_cannot_be_read_is_an_error() {
         for list in ["", "localhost", "127.0.0.1,,"] {

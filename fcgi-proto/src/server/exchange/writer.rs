@@ -41,7 +41,11 @@ impl Writer {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn poll_write(&mut self, cx: &Context<'_>, data: &[u8]) -> Poll<Result<usize, OutputError>> {
+    pub fn poll_write(
+        &mut self,
+        cx: &Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, OutputError>> {
         self.exchange.poll_push(self.stream, cx, |output| {
             let count = data.len().min(output.room());
             output.push_slice(self.stream, data.split_at(count).0);
