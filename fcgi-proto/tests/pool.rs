@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use fcgi_proto::pool::{
     AcquireError, Action, Attempt, Config, ConnId, Grant, Pool, Released, WaitError, WaiterId,
+    may_dial_again,
 };
 
 const fn ms(millis: u64) -> Duration {
@@ -148,6 +149,7 @@ fn idling(config: Config) -> (Pool, ConnId) {
     (pool, conn)
 }
 
+// spec: S20
 #[test]
 fn idle_ones_are_closed_in_time() {
     for (config, limit) in [
@@ -203,6 +205,7 @@ fn an_idle_one_whose_time_is_over_is_not_granted() {
     assert_eq!(pool.actions(START + ms(10)), [Action::Close(conn)]);
 }
 
+// spec: S20
 #[test]
 fn old_ones_carry_no_more() {
     for (config, limit) in [
@@ -905,6 +908,7 @@ fn an_unheard_failure_is_dropped() {
 
 // Connections that go.
 
+// spec: S22
 #[test]
 fn a_stale_connection_is_forgotten() {
     let (mut pool, conn) = idling(config());
@@ -985,6 +989,10 @@ fn a_name_outlives_its_connection() {
     pool.handle_closed(old, START);
     assert_eq!(pool.snapshot(), before);
     pool.handle_connected(new, START);
+    let other = pool.served(START);
+    assert!(pool.release(other, true, START).is_keep());
+    pool.handle_first_byte(old);
+    assert_eq!(pool.actions(START + ms(5)), [Action::Close(other)], "the new one still waits");
     assert!(pool.release(new, true, START).is_keep());
 }
 
@@ -1019,6 +1027,7 @@ fn figures() {
 
 // Trying again.
 
+// spec: S22
 #[test]
 fn once_more_only_when_stale() {
     for bits in 0..16_u32 {
@@ -1031,5 +1040,18 @@ fn once_more_only_when_stale() {
         };
         let expected = bits == 0b0101; // reused, replayable, nothing came, the first
         assert_eq!(attempt.may_retry(), expected, "{attempt:?}");
+    }
+}
+
+#[test]
+fn each_address_gets_a_second_chance_but_the_last() {
+    for (addresses, dials) in [(0, 0), (1, 1), (2, 3), (3, 5), (usize::MAX, usize::MAX - 1)] {
+        for failed in [0, 1, 2, 3, 4, 5, 6, usize::MAX - 2, usize::MAX - 1, usize::MAX] {
+            assert_eq!(
+                may_dial_again(failed, addresses),
+                failed < dials,
+                "{failed} of {addresses}"
+            );
+        }
     }
 }

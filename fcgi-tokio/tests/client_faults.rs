@@ -226,6 +226,7 @@ async fn a_slow_first_byte_is_not_an_idle_connection() {
     assert_eq!(client.call(Request::get("/x.php")).await.unwrap().body(), "hey");
 }
 
+// spec: S50, S82
 #[tokio::test]
 async fn a_body_that_is_not_as_long_as_it_says_is_never_ended() {
     let peer = peer(|mut stream| async move {

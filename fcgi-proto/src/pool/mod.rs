@@ -41,5 +41,5 @@ pub use conn::ConnId;
 pub use decision::{AcquireError, Action, Grant, Released, Snapshot};
 pub use depot::{Depot, Turn};
 pub use queue::{WaitError, WaiterId};
-pub use retry::Attempt;
+pub use retry::{Attempt, may_dial_again};
 pub use state::Pool;

@@ -15,7 +15,7 @@ pub struct Attempt {
     pub has_response: bool,
     /// The request can be sent again from its start: nothing of a streamed body was taken.
     pub is_replayable: bool,
-    /// 1 for the first attempt.
+    /// 1 for the first attempt. Dials that failed do not count: they sent nothing; see [`may_dial_again`].
     pub number: u32,
 }
 
@@ -28,4 +28,20 @@ impl Attempt {
     pub const fn may_retry(self) -> bool {
         self.is_reused && !self.has_response && self.is_replayable && self.number == 1
     }
+}
+
+/// Whether a caller whose dial failed should ask the pool for another place, after so many failed dials of its own.
+///
+/// With several addresses another one may be in better health. A caller can meet the same one twice, when its backoff
+/// ends while the caller is in the queue; so it gets a second chance with each, but the last.
+///
+/// ```
+/// use fcgi_proto::pool::may_dial_again;
+///
+/// assert!(!may_dial_again(1, 1)); // there is no other address
+/// assert!(may_dial_again(2, 2) && !may_dial_again(3, 2));
+/// ```
+#[must_use]
+pub const fn may_dial_again(failed_dials: usize, addresses: usize) -> bool {
+    failed_dials < addresses.saturating_mul(2).saturating_sub(1)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::Config as ConnectionConfig;
-use fcgi_proto::pool::{Config, Pool as Policy, Snapshot};
+use fcgi_proto::pool::{Config, Pool as Policy, Snapshot, may_dial_again};
 use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts};
 use tokio::time::Instant;
 
@@ -85,15 +85,14 @@ impl Pool {
         let started = Instant::now();
         let (parts, mut body) =
             request.into_parts().map_err(|error| Error::new(ErrorKind::Request(error)))?;
-        let mut number = 1;
+        let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
             let spare = body.try_clone();
-            match self.attempt(&parts, body, started, spare.is_some(), number).await {
+            match self.attempt(&parts, body, started, spare.is_some(), &mut tries).await {
                 Ok(response) => return Ok(response),
                 Err((error, false)) => return Err(error),
                 Err((error, true)) => body = spare.ok_or(error)?,
             }
-            number += 1;
         }
     }
 
@@ -123,16 +122,16 @@ impl Pool {
         body: Body,
         started: Instant,
         is_replayable: bool,
-        number: u32,
+        tries: &mut Tries,
     ) -> Result<Response, (Error, bool)> {
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
         let place = self.acquire(started, &timeouts).await.map_err(|error| (error, false))?;
         let address = self.address(place.upstream).clone();
         let (place, link) =
             self.connect(place, &address, started, &timeouts).await.map_err(|error| {
-                // Another address may be in better health.
-                let is_worth_it = is_replayable && (number as usize) < self.addresses.len();
-                (error, is_worth_it)
+                tries.failed_dials += 1;
+                let again = may_dial_again(tries.failed_dials, self.addresses.len());
+                (error, is_replayable && again)
             })?;
         let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
             .map_err(|error| (error.to(&address), false))?;
@@ -144,7 +143,8 @@ impl Pool {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let again = driver.may_retry(is_replayable, number);
+                    let again = driver.may_retry(is_replayable, tries.number);
+                    tries.number += 1;
                     self.shared.count(|counts| counts.retries += u64::from(again));
                     return Err((error.to(&address), again));
                 }
@@ -196,6 +196,12 @@ impl Pool {
         static NONE: Address = Address::Unix(String::new());
         self.addresses.get(index).unwrap_or(&NONE)
     }
+}
+
+/// What became of the attempts at one request so far.
+struct Tries {
+    number: u32,
+    failed_dials: usize,
 }
 
 impl fmt::Debug for Pool {

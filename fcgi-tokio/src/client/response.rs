@@ -68,7 +68,7 @@ impl Response {
     /// # Cancellation
     /// Dropping the future aborts the request, as it owns the response.
     pub async fn collect(mut self, limit: usize) -> Result<FullResponse, Error> {
-        let body = self.body.bytes(limit).await?;
+        let body = self.body.collect(limit).await?;
         let app_status = self.body.end().map_or(0, |end| end.app_status);
         let stderr = Bytes::from(self.body.take_stderr());
         Ok(FullResponse::new(self.head, body, stderr, app_status))
@@ -112,7 +112,7 @@ impl ResponseBody {
     ///
     /// # Cancellation
     /// What was read is lost when the future is dropped.
-    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         let mut rest = BytesMut::new();
         let mut total = first.len();

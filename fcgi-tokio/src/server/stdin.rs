@@ -42,8 +42,8 @@ impl Stdin {
     /// # Errors
     /// [`TooLarge`](InputError::TooLarge) as soon as the limit is passed, with what follows left unread;
     /// [`Aborted`](InputError::Aborted) as [`chunk`](Self::chunk).
-    pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, InputError> {
-        self.0.read_to_end(limit).await
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, InputError> {
+        self.0.collect(limit).await
     }
 }
 

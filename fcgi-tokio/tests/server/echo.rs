@@ -74,6 +74,7 @@ fn body_of(answer: &Answer) -> String {
     text.split_once("\r\n\r\n").expect("there is a head").1.to_owned()
 }
 
+// spec: S1
 #[tokio::test]
 async fn what_it_answers() {
     let (listener, address) = tcp();
@@ -121,6 +122,7 @@ async fn what_it_answers() {
     assert!(echo.terminate().await.success());
 }
 
+// spec: S59
 #[tokio::test]
 async fn it_drains_and_ends() {
     let folder = tempfile::Builder::new().prefix("fcgi-").tempdir().expect("a folder can be made");
@@ -136,6 +138,7 @@ async fn it_drains_and_ends() {
     assert!(ended.success());
 }
 
+// spec: S2
 #[tokio::test]
 async fn the_list_of_web_servers_is_kept_to() {
     for (list, is_admitted) in [("10.9.8.7,10.9.8.6", false), ("10.9.8.7,127.0.0.1", true)] {
@@ -153,6 +156,7 @@ async fn the_list_of_web_servers_is_kept_to() {
     }
 }
 
+// spec: S1
 #[tokio::test]
 async fn descriptor_0_that_is_no_socket() {
     let mut command = Echo::command();

@@ -50,7 +50,7 @@ async fn a_slow_handler_slows_the_web_server_down() {
         let wait = Arc::clone(&wait);
         async move {
             wait.notified().await;
-            let body = request.stdin.read_to_end(usize::MAX).await?;
+            let body = request.stdin.collect(usize::MAX).await?;
             request.stdout.write(body.len().to_string()).await?;
             Ok::<_, io::Error>(0)
         }
@@ -80,7 +80,7 @@ fn pessimist(report: mpsc::UnboundedSender<Seen>) -> impl fcgi_tokio::server::Ha
     move |mut request: Request| {
         let report = report.clone();
         async move {
-            let body = request.stdin.read_to_end(100).await;
+            let body = request.stdin.collect(100).await;
             request.aborted().await;
             let written = request.stdout.write("too late").await;
             let _ = report.send((body, written));
@@ -105,6 +105,7 @@ async fn an_abort_reaches_the_handler() {
     }
 }
 
+// spec: S53
 #[tokio::test]
 async fn a_body_that_is_cut_off_is_an_error() {
     for width in WIDTHS {

@@ -80,7 +80,7 @@ async fn requests_on_one_connection_do_not_wait_for_each_other() {
 
 async fn small_answers_are_one_write_each() {
     async fn chatty(mut request: Request) -> io::Result<u32> {
-        request.stdin.read_to_end(100).await?;
+        request.stdin.collect(100).await?;
         request.stdout.write_all(b"Status: 200 OK\r\n").await?;
         request.stdout.write_all(b"Content-Type: text/html\r\n\r\n").await?;
         // Time for another thread to get ahead, if it could.
@@ -162,9 +162,9 @@ async fn the_body_in_every_way() {
                 stdin.read_to_string(&mut text).await?;
                 text.len()
             }
-            Some(b"whole") => stdin.read_to_end(1000).await?.len(),
+            Some(b"whole") => stdin.collect(1000).await?.len(),
             _ => {
-                let error = stdin.read_to_end(999).await.expect_err("it is longer");
+                let error = stdin.collect(999).await.expect_err("it is longer");
                 assert_eq!(error, InputError::TooLarge { limit: 999 });
                 0
             }
@@ -220,8 +220,8 @@ async fn a_body_that_nobody_wants_does_not_stall() {
 #[tokio::test]
 async fn roles() {
     async fn filter(mut request: Request) -> io::Result<u32> {
-        let stdin = request.stdin.read_to_end(100).await?;
-        let data = request.data.read_to_end(100).await?;
+        let stdin = request.stdin.collect(100).await?;
+        let data = request.data.collect(100).await?;
         request.stdout.write([stdin, data].concat()).await?;
         Ok(0)
     }

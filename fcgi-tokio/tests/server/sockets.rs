@@ -113,6 +113,7 @@ async fn addresses_that_are_none() {
     }
 }
 
+// spec: S2
 #[tokio::test]
 async fn other_web_servers_are_turned_away() {
     let (listener, address) = local().await;
@@ -154,7 +155,7 @@ async fn a_graceful_end() {
         let began = began.clone();
         async move {
             let _ = began.send(());
-            let body = request.stdin.read_to_end(100).await?;
+            let body = request.stdin.collect(100).await?;
             request.stdout.write(body).await?;
             Ok::<_, io::Error>(0)
         }
@@ -201,6 +202,7 @@ async fn a_graceful_end_does_not_take_for_ever() {
     server.await.expect("no panic").expect("no error");
 }
 
+// spec: S4
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd() {
     const CONNECTIONS: usize = 12;

@@ -47,7 +47,7 @@ impl Reader {
     /// # Errors
     /// [`TooLarge`](InputError::TooLarge) as soon as the limit is passed, with what follows left unread;
     /// [`Aborted`](InputError::Aborted) as [`chunk`](Self::chunk).
-    pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, InputError> {
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, InputError> {
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };

@@ -145,7 +145,7 @@ impl Answer {
 async fn read(params: &Params, stdin: &mut Stdin) -> io::Result<Body> {
     let content_type = params.get_str("CONTENT_TYPE").unwrap_or_default();
     if content_type.starts_with("application/x-www-form-urlencoded") {
-        return match stdin.read_to_end(LONGEST_FORM).await {
+        return match stdin.collect(LONGEST_FORM).await {
             Ok(text) => Ok(Body::Fields(form::decode(&text))),
             Err(InputError::TooLarge { .. }) => Ok(Body::Unreadable("form is longer than 64 KiB")),
             Err(error) => Err(error.into()),

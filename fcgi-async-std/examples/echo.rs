@@ -1,0 +1,56 @@
+//! An application that tells what it was asked, for trying out web servers and clients.
+//!
+//! ```text
+//! echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0)
+//! ```
+//!
+//! It listens on ADDRESS (`HOST:PORT`, `unix:PATH`) or on the socket that is descriptor 0, reads the body, and answers
+//! with one JSON object a line: the parameters in their order, and the body's length and hash. The query string changes
+//! that: `size=N` bytes of a pattern, `drip=K&gap=MS` for K lines with time between, `status=404`, `stderr=TEXT`,
+//! `sleep=MS`, `exit=N` for the application status, `noread`. SIGTERM ends it once the requests under way are answered.
+
+#[path = "../../fcgi-tokio/examples/echo/answer.rs"]
+mod answer;
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use fcgi_async_std::Params;
+use fcgi_async_std::server::{
+    Aborted, Config, InputError, Listener, Request, Server, Stdin, Stdout,
+};
+use smol::stream::StreamExt;
+
+const PEER: &str = "fcgi-async-std";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    smol::block_on(run())
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let mut config = Config::default();
+    let mut listener = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--max-requests" => {
+                let count = arguments.next().ok_or("--max-requests needs a number")?;
+                config = config.max_requests(count.parse()?);
+            }
+            "--no-multiplex" => config = config.max_requests(NonZeroU16::MIN),
+            "--fd0" => listener = Some(Listener::from_fd0()?),
+            address => listener = Some(Listener::bind(address).await?),
+        }
+    }
+    let listener =
+        listener.ok_or("usage: echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0)")?;
+    let mut terminate = Signals::new([Signal::Term])?;
+    let server = Server::new(answer::echo).config(config);
+    server.graceful_shutdown(async move { terminate.next().await }).serve(listener).await?;
+    Ok(())
+}
+
+async fn sleep(time: Duration) {
+    smol::Timer::after(time).await;
+}

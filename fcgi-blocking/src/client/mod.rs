@@ -1,0 +1,175 @@
+//! The web server's side: requests to an application, php-fpm above all.
+
+mod body;
+mod driver;
+mod feeder;
+mod response;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use fcgi_proto::cgi::FullResponse;
+use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts};
+
+use crate::connect::{Failure, connect};
+use crate::socket::Socket;
+
+pub use body::Body;
+use driver::{Driver, News};
+pub use response::{Chunks, Response, ResponseBody};
+
+/// A request with a [`Body`] of this crate.
+pub type Request = fcgi_proto::Request<Body>;
+
+/// The most that [`call`] and [`Client::call`] read of a body: 64 MiB.
+pub const MAX_CALL_BODY: usize = 64 * 1024 * 1024;
+
+/// Calls a script and returns the body of its response: the whole of FastCGI in one line.
+///
+/// `address` is anything that [`Address`] parses: `127.0.0.1:9000`, `unix:/run/php/php-fpm.sock`. `script` is the path of
+/// the script as the application sees it, and may carry a `?query`. Form fields make it a POST; without any it is a GET.
+///
+/// ```no_run
+/// let body = fcgi_blocking::call("127.0.0.1:9000", "/srv/greeter.php", [("who", "Swoole")])?;
+/// assert_eq!(body, "Hello Swoole");
+/// # Ok::<(), fcgi_blocking::Error>(())
+/// ```
+///
+/// # Errors
+/// See [`Client::call`]; also when `address` is none.
+pub fn call<K, V>(
+    address: &str,
+    script: impl AsRef<[u8]>,
+    form: impl IntoIterator<Item = (K, V)>,
+) -> Result<Bytes, Error>
+where
+    K: AsRef<[u8]>,
+    V: AsRef<[u8]>,
+{
+    let client = Client::new(parse(address)?);
+    let mut form = form.into_iter().peekable();
+    let request = match form.peek() {
+        Some(_) => Request::post(script).form(form),
+        None => Request::get(script),
+    };
+    Ok(client.call(request)?.into_body())
+}
+
+/// Sends requests to one application. Cheap to clone, and usable by any number of threads at once.
+///
+/// Each request has a connection of its own, closed at its end: no idle connection ever occupies a worker of php-fpm.
+///
+/// ```no_run
+/// use std::io::Read;
+/// use fcgi_blocking::{Client, Request};
+///
+/// let client = Client::connect("unix:/run/php/php-fpm.sock")?;
+/// let mut response = client.execute(Request::get("/srv/app/report.php?year=2025"))?;
+/// assert_eq!(response.status(), 200);
+/// std::io::copy(response.body_mut(), &mut std::io::stdout())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: Address,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    /// A client that has not connected to anything yet.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self { address, timeouts: Timeouts::default() }
+    }
+
+    /// A client for this address, after a look whether somebody listens there.
+    ///
+    /// # Errors
+    /// [`Address`](ErrorKind::Address), [`Connect`](ErrorKind::Connect) or, after 3 s, [`Timeout`](ErrorKind::Timeout).
+    pub fn connect(address: &str) -> Result<Self, Error> {
+        let client = Self::new(parse(address)?);
+        client.dial(Instant::now(), &client.timeouts)?;
+        Ok(client)
+    }
+
+    /// Sets the time limits of all requests that bring none of their own. See [`Timeouts`] for the defaults.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The address of the application.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Sends a request, and returns once the head of the response has come.
+    ///
+    /// The body of the request is sent while the response is read, here and by whoever reads the body of the response,
+    /// so that neither side waits for the other. An application may answer without reading the body; the rest of it is
+    /// dropped then. A response of any status is a response.
+    ///
+    /// To end it early from elsewhere, set [`Timeouts`]; dropping the response closes the connection and the request with
+    /// it, which php notices at its next output.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]. The client stays usable.
+    pub fn execute(&self, request: Request) -> Result<Response, Error> {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
+        let timeouts = parts.timeouts.unwrap_or(self.timeouts);
+        let socket = self.dial(started, &timeouts)?;
+        let mut driver = Driver::begin(socket, &parts, body, timeouts, started)
+            .map_err(|error| error.to(&self.address))?;
+        loop {
+            match driver.next() {
+                Ok(News::Head(head)) => {
+                    return Ok(Response::new(
+                        head,
+                        ResponseBody::new(driver, self.address.clone()),
+                    ));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(error.to(&self.address)),
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole response, a body of up to 64 MiB.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and with the response inside: [`ScriptNotFound`](ErrorKind::ScriptNotFound) when
+    /// php-fpm ran no script, [`Status`](ErrorKind::Status) when the status is 400 or above.
+    pub fn call(&self, request: Request) -> Result<FullResponse, Error> {
+        let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
+        let response = self.execute(request)?.collect(MAX_CALL_BODY)?;
+        response.error_for_status().map_err(|error| error.to(&self.address).with_script(script))
+    }
+
+    fn dial(&self, started: Instant, timeouts: &Timeouts) -> Result<Socket, Error> {
+        let limit = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)]
+            .into_iter()
+            .filter_map(|(limit, phase)| Some((limit?, phase)))
+            .min_by_key(|(limit, _)| *limit);
+        let deadline = limit.and_then(|(limit, _)| started.checked_add(limit));
+        connect(&self.address, deadline).map_err(|failure| match (failure, limit) {
+            (Failure::TimedOut, Some((limit, phase))) => {
+                Error::timeout(phase, limit).to(&self.address)
+            }
+            (Failure::TimedOut, None) => {
+                Error::connect(&self.address, std::io::ErrorKind::TimedOut.into())
+            }
+            (Failure::Io(error), _) => Error::connect(&self.address, error),
+        })
+    }
+
+    fn refused(&self, error: fcgi_proto::RequestError) -> Error {
+        Error::new(ErrorKind::Request(error)).to(&self.address)
+    }
+}
+
+fn parse(address: &str) -> Result<Address, Error> {
+    address.parse().map_err(|error: AddressError| error.into())
+}

@@ -1,0 +1,248 @@
+use std::borrow::BorrowMut;
+use std::io::{self, BufRead, Read};
+
+use bytes::Bytes;
+use fcgi_proto::cgi::{FullResponse, ResponseHead};
+use fcgi_proto::client::End;
+use fcgi_proto::{Address, Error, ErrorKind};
+
+use super::driver::{Driver, News};
+
+/// A response whose head has come and whose body may still come.
+///
+/// Dropping it before the end closes the connection, which aborts the request.
+#[derive(Debug)]
+pub struct Response {
+    head: ResponseHead,
+    body: ResponseBody,
+}
+
+impl Response {
+    pub(super) const fn new(head: ResponseHead, body: ResponseBody) -> Self {
+        Self { head, body }
+    }
+
+    /// Status, reason and headers.
+    #[must_use]
+    pub const fn head(&self) -> &ResponseHead {
+        &self.head
+    }
+
+    /// The status code; 200 when the application named none.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.head.status()
+    }
+
+    /// The first value of a header; the name is compared without case.
+    #[must_use]
+    pub fn header(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.head.header(name)
+    }
+
+    /// The body, to look at what is known of it.
+    #[must_use]
+    pub const fn body(&self) -> &ResponseBody {
+        &self.body
+    }
+
+    /// The body, to read it.
+    pub const fn body_mut(&mut self) -> &mut ResponseBody {
+        &mut self.body
+    }
+
+    /// The head without the body.
+    #[must_use]
+    pub fn into_parts(self) -> (ResponseHead, ResponseBody) {
+        (self.head, self.body)
+    }
+
+    /// The next piece of the body; see [`ResponseBody::chunk`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.body.chunk()
+    }
+
+    /// Reads the whole body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`ResponseBody::chunk`], and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
+    pub fn collect(mut self, limit: usize) -> Result<FullResponse, Error> {
+        let body = self.body.collect(limit)?;
+        let app_status = self.body.end().map_or(0, |end| end.app_status);
+        let stderr = Bytes::from(self.body.take_stderr());
+        Ok(FullResponse::new(self.head, body, stderr, app_status))
+    }
+}
+
+/// The body of a response as it comes, with the error output beside it.
+///
+/// Read it as a [`BufRead`], which copies nothing, as a [`Read`], in a `for` loop over [`Bytes`], or with
+/// [`chunk`](Self::chunk). It ends cleanly only when the application ended the request (END_REQUEST) and the body is as
+/// long as its `Content-Length`; else it ends with an error, so that a cut response is never taken for a whole one. The
+/// [`io::Error`] of a reader holds the [`Error`].
+///
+/// Whoever reads sends the rest of the request's body on the way: an exchange goes on only while somebody reads.
+#[derive(Debug)]
+pub struct ResponseBody {
+    driver: Driver,
+    address: Address,
+    is_over: bool,
+    /// What a reader that goes on behind an error is told.
+    failure: Option<io::ErrorKind>,
+}
+
+impl ResponseBody {
+    pub(super) const fn new(driver: Driver, address: Address) -> Self {
+        Self { driver, address, is_over: false, failure: None }
+    }
+
+    /// The next piece of the body, at most 64 KiB, `None` at its end.
+    ///
+    /// # Errors
+    /// The connection broke, a limit passed, or the application broke the protocol; every later call gives `None`.
+    pub fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.fill()?;
+        let piece = self.driver.piece();
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        let chunk = Bytes::copy_from_slice(piece);
+        self.driver.consume(chunk.len());
+        Ok(Some(chunk))
+    }
+
+    /// Reads the rest of the body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk), and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
+    pub fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
+        let mut body = Vec::new();
+        loop {
+            self.fill()?;
+            let piece = self.driver.piece();
+            if piece.is_empty() {
+                return Ok(body.into());
+            }
+            if piece.len() > limit - body.len() {
+                let exchange = self.driver.exchange();
+                return Err(Error::new(ErrorKind::TooLarge { limit })
+                    .to(&self.address)
+                    .at(exchange.phase())
+                    .with_bytes(exchange.bytes_sent(), exchange.bytes_received())
+                    .begun(true));
+            }
+            body.extend_from_slice(piece);
+            self.driver.consume(piece.len());
+        }
+    }
+
+    /// The error output so far: up to 256 KiB that were not taken.
+    #[must_use]
+    pub fn stderr(&self) -> &[u8] {
+        self.driver.exchange().stderr()
+    }
+
+    /// Takes the error output so far, which makes room for more.
+    pub fn take_stderr(&mut self) -> Vec<u8> {
+        self.driver.exchange_mut().take_stderr()
+    }
+
+    /// How many bytes of error output came beyond what is kept.
+    #[must_use]
+    pub const fn stderr_dropped(&self) -> u64 {
+        self.driver.exchange().stderr_dropped()
+    }
+
+    /// How the response ended, once it has.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        self.driver.exchange().end()
+    }
+
+    /// Waits until a piece of the body is there, or its end.
+    fn fill(&mut self) -> Result<(), Error> {
+        while self.driver.piece().is_empty() && !self.is_over {
+            match self.driver.next() {
+                Ok(News::Body | News::Head(_) | News::Stderr) => {}
+                Ok(News::End) => self.is_over = true,
+                Err(error) => {
+                    self.is_over = true;
+                    self.failure = Some(kind(&error));
+                    return Err(error.to(&self.address));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BufRead for ResponseBody {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let (true, Some(failure)) = (self.is_over, self.failure) {
+            return Err(failure.into());
+        }
+        self.fill().map_err(|error| io::Error::new(kind(&error), error))?;
+        Ok(self.driver.piece())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.driver.consume(count);
+    }
+}
+
+impl Read for ResponseBody {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl IntoIterator for ResponseBody {
+    type Item = Result<Bytes, Error>;
+    type IntoIter = Chunks<Self>;
+
+    fn into_iter(self) -> Chunks<Self> {
+        Chunks(self)
+    }
+}
+
+impl<'b> IntoIterator for &'b mut ResponseBody {
+    type Item = Result<Bytes, Error>;
+    type IntoIter = Chunks<&'b mut ResponseBody>;
+
+    fn into_iter(self) -> Chunks<Self> {
+        Chunks(self)
+    }
+}
+
+/// The pieces of a [`ResponseBody`], or an error behind which there is nothing.
+///
+/// It is a type of its own since an iterator that is a reader as well has two methods `take`, `chain` and `by_ref`.
+#[derive(Debug)]
+pub struct Chunks<B>(B);
+
+impl<B: BorrowMut<ResponseBody>> Iterator for Chunks<B> {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.borrow_mut().chunk().transpose()
+    }
+}
+
+fn kind(error: &Error) -> io::ErrorKind {
+    match error.kind() {
+        ErrorKind::Timeout => io::ErrorKind::TimedOut,
+        ErrorKind::Reset => io::ErrorKind::ConnectionReset,
+        ErrorKind::Protocol(_) | ErrorKind::Head(_) | ErrorKind::Body(_) => {
+            io::ErrorKind::InvalidData
+        }
+        _ => io::ErrorKind::Other,
+    }
+}

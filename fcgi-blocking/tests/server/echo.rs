@@ -1,0 +1,159 @@
+//! The echo example as a web server would start it: on descriptor 0, ended by SIGTERM.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use fcgi_test_support::wait_until;
+
+use crate::peer::{Answer, Peer};
+
+/// A running echo application; killed at the end of the test, whatever that is.
+struct Echo(Child);
+
+impl Echo {
+    fn command() -> Command {
+        // Examples are built along with tests, next to the folder of these.
+        let test = std::env::current_exe().expect("this test is a file");
+        let build = test.ancestors().nth(2).expect("it is in the folder `deps`");
+        let echo = build.join("examples/blocking_echo");
+        assert!(
+            echo.is_file(),
+            "{} is missing: `cargo test` builds it, `cargo test --test` does not",
+            echo.display()
+        );
+        Command::new(echo)
+    }
+
+    fn on(listener: impl Into<OwnedFd>, arguments: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.arg("--fd0").args(arguments).stdin(Stdio::from(listener.into()));
+        Self(command.spawn().expect("it starts"))
+    }
+
+    fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.0.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh runs").success());
+    }
+
+    fn status(mut self) -> ExitStatus {
+        let mut status = None;
+        let has_ended = wait_until(Duration::from_secs(60), || {
+            status = self.0.try_wait().expect("it can be waited for");
+            status.is_some()
+        });
+        assert!(has_ended, "it does not end");
+        status.expect("it has ended")
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ask(peer: &mut Peer<TcpStream>, params: &[(&str, &str)], body: &[u8]) -> Answer {
+    let key = peer.begin(params);
+    peer.send(key, body);
+    peer.finish(key);
+    peer.answer(key)
+}
+
+fn body_of(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.stdout);
+    text.split_once("\r\n\r\n").expect("there is a head").1.to_owned()
+}
+
+#[test]
+fn what_it_answers() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    let echo = Echo::on(listener, &[]);
+    let mut peer = Peer::new(TcpStream::connect(address).expect("it listens"), 1 << 16, true);
+
+    let params =
+        [("REQUEST_METHOD", "POST"), ("QUERY_STRING", "a=1&b"), ("X", "\"\u{e9}\\"), ("X", "2")];
+    let answer = ask(&mut peer, &params, b"abc");
+    answer.is(
+        concat!(
+            "Content-Type: application/x-ndjson\r\n\r\n",
+            "{\"peer\":\"fcgi-blocking\"}\n{\"method\":\"POST\"}\n{\"query\":\"a=1&b\"}\n",
+            "{\"param\":\"REQUEST_METHOD\",\"value\":\"POST\"}\n",
+            "{\"param\":\"QUERY_STRING\",\"value\":\"a=1&b\"}\n",
+            "{\"param\":\"X\",\"value\":\"\\u0022\\u00c3\\u00a9\\u005c\"}\n",
+            "{\"param\":\"X\",\"value\":\"2\"}\n",
+            "{\"body_len\":3,\"body_sha256\":",
+            "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}\n",
+        ),
+        0,
+    );
+
+    let answer = ask(&mut peer, &[("QUERY_STRING", "size=100000&exit=7")], b"");
+    assert_eq!(body_of(&answer), "0123456789abcdef".repeat(6250));
+    assert_eq!(answer.end.expect("it has ended").1, 7);
+
+    let query = "drip=3&gap=1&status=404&stderr=oops&sleep=1";
+    let answer = ask(&mut peer, &[("QUERY_STRING", query)], b"");
+    answer.is("Status: 404\r\nContent-Type: text/plain\r\n\r\ndrip 1\ndrip 2\ndrip 3\n", 0);
+    assert_eq!(answer.stderr, b"oops");
+
+    let params = [("REQUEST_METHOD", "HEAD"), ("QUERY_STRING", "size=5")];
+    assert_eq!(body_of(&ask(&mut peer, &params, b"")), "");
+
+    let params = [("EVIL_TOKEN", "t"), ("EVIL_BIG", "70000")];
+    let answer = ask(&mut peer, &params, b"abc");
+    let json = "{\"token\":\"t\",\"params\":[[\"EVIL_TOKEN\",\"t\"],[\"EVIL_BIG\",\"70000\"]],\
+                \"stdin_len\":3,\"stdin_md5\":\"900150983cd24fb0d6963f7d28e17f72\"}";
+    assert_eq!(body_of(&answer), format!("{}{json}", " ".repeat(70_000)));
+
+    let key = peer.begin(&[("QUERY_STRING", "noread")]);
+    assert!(body_of(&peer.answer(key)).contains("\"body_len\":0"));
+    echo.terminate();
+    assert!(echo.status().success());
+}
+
+#[test]
+fn it_drains_and_ends() {
+    let folder = tempfile::Builder::new().prefix("fcgi-").tempdir().expect("a folder can be made");
+    let path = folder.path().join("app.sock");
+    let listener = UnixListener::bind(&path).expect("it can be made");
+    let echo = Echo::on(listener, &["--no-multiplex"]);
+    let stream = UnixStream::connect(&path).expect("it listens");
+    let mut peer = Peer::new(stream, 4096, true);
+    let key = peer.get(&[("QUERY_STRING", "drip=2&gap=300")]);
+    peer.until(key, |answer| answer.stdout.ends_with(b"drip 1\n"));
+    echo.terminate();
+    peer.answer(key).is("Content-Type: text/plain\r\n\r\ndrip 1\ndrip 2\n", 0);
+    assert!(echo.status().success());
+}
+
+#[test]
+fn the_list_of_web_servers_is_kept_to() {
+    for (list, is_admitted) in [("10.9.8.7,10.9.8.6", false), ("10.9.8.7,127.0.0.1", true)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it has one");
+        let mut command = Echo::command();
+        command.arg("--fd0").stdin(Stdio::from(OwnedFd::from(listener)));
+        command.env("FCGI_WEB_SERVER_ADDRS", list);
+        let _echo = Echo(command.spawn().expect("it starts"));
+        let mut peer = Peer::new(TcpStream::connect(address).expect("it listens"), 4096, false);
+        if is_admitted {
+            let key = peer.get(&[]);
+            peer.answer(key);
+        }
+        peer.eof();
+    }
+}
+
+#[test]
+fn descriptor_0_that_is_no_socket() {
+    let mut command = Echo::command();
+    let output = command.arg("--fd0").stdin(Stdio::null()).output().expect("it runs");
+    assert!(!output.status.success());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("descriptor 0 is no socket"), "{message}");
+}
