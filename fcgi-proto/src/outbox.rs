@@ -1,10 +1,10 @@
 //! Output on its way to the socket, for both sides.
 //!
 //! Small pieces (headers, fixed bodies, parameters, short payloads) are copied next to each other into one buffer;
-//! large payloads are queued by handle and never copied. The queue and the buffer are reused, so that a warm
+//! large payloads are queued by handle and never copied, however many records they take. The queue and the buffer are reused, so that a warm
 //! connection allocates nothing.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{VecDeque, vec_deque};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -21,7 +21,6 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 /// Written bytes at the front of the buffer are reclaimed beyond this.
 const COMPACT_AT: usize = 16 * 1024;
 
-#[derive(Debug)]
 pub(crate) struct Outbox {
     segments: VecDeque<Segment>,
     /// The small pieces, back to back; those before `written` are gone.
@@ -32,12 +31,22 @@ pub(crate) struct Outbox {
     cap: usize,
 }
 
-#[derive(Debug)]
 enum Segment {
     /// So many bytes of `small`.
     Small(usize),
-    Large(Bytes),
+    Large(Payload),
 }
+
+/// Stream content by handle, in records of the largest size. Every record but the first has its header in `small`, in
+/// turn with the segments.
+struct Payload {
+    data: Bytes,
+    /// How much is written, headers included.
+    written: usize,
+}
+
+/// Content and, behind it, the header of the next record.
+const STRIDE: usize = MAX_CONTENT as usize + HEADER_LEN;
 
 impl Outbox {
     /// A cap of 0 is one of 1: an empty outbox would be full, and nothing could ever move.
@@ -67,10 +76,9 @@ impl Outbox {
         body: [u8; BODY_LEN],
     ) {
         let mut record = [0; HEADER_LEN + BODY_LEN];
-        let header = Header::new(record_type, request_id, 8).encode();
-        for (to, from) in record.iter_mut().zip(header.into_iter().chain(body)) {
-            *to = from;
-        }
+        let (to_header, to_body) = record.split_at_mut(HEADER_LEN);
+        to_header.copy_from_slice(&Header::new(record_type, request_id, 8).encode());
+        to_body.copy_from_slice(&body);
         self.push_small(&record);
     }
 
@@ -89,18 +97,27 @@ impl Outbox {
 
     /// Queues stream content, by handle when it is large, in as many records as it takes. Empty data queues nothing,
     /// since an empty record would end the stream.
-    pub(crate) fn stream(&mut self, record_type: RecordType, request_id: u16, mut data: Bytes) {
-        while !data.is_empty() {
-            let len = record_len(data.len());
-            let content = data.split_to(usize::from(len));
-            self.push_small(&Header::new(record_type, request_id, len).encode());
-            if content.len() < COPIED_BELOW {
-                self.push_small(&content);
-            } else {
-                self.len += content.len();
-                self.segments.push_back(Segment::Large(content));
-            }
+    pub(crate) fn stream(&mut self, record_type: RecordType, request_id: u16, data: Bytes) {
+        if data.is_empty() {
+            return;
         }
+        if data.len() < COPIED_BELOW {
+            return self.stream_slice(record_type, request_id, &data, |_| 0);
+        }
+        let header = |content: &[u8]| {
+            Header::new(record_type, request_id, record_len(content.len())).encode()
+        };
+        let mut contents = data.chunks(usize::from(MAX_CONTENT));
+        let Some(first) = contents.next() else {
+            return;
+        };
+        self.push_small(&header(first));
+        let before = self.small.len();
+        for content in contents {
+            self.small.extend_from_slice(&header(content));
+        }
+        self.len += self.small.len() - before + data.len();
+        self.segments.push_back(Segment::Large(Payload { data, written: 0 }));
     }
 
     /// Queues a copy of stream content, each record followed by as much padding as `padding` says for its length.
@@ -134,6 +151,7 @@ impl Outbox {
         Ok(())
     }
 
+    #[inline]
     fn push_small(&mut self, bytes: &[u8]) {
         self.compact();
         self.small.extend_from_slice(bytes);
@@ -162,51 +180,120 @@ impl Outbox {
     fn advance(&mut self, mut count: usize) {
         assert!(count <= self.len, "advanced past the end of the output");
         self.len -= count;
+        if self.len == 0 {
+            return self.clear();
+        }
         while count > 0 {
-            let Some(front) = self.segments.front_mut() else {
-                break;
-            };
-            let front_len = front.len();
-            let taken = count.min(front_len);
-            count -= taken;
-            match front {
-                Segment::Small(len) => {
+            let (taken, is_done) = match self.segments.front_mut() {
+                Some(Segment::Small(len)) => {
+                    let taken = count.min(*len);
                     *len -= taken;
                     self.written += taken;
+                    (taken, *len == 0)
                 }
-                Segment::Large(data) => data.advance(taken),
-            }
-            if taken == front_len {
+                Some(Segment::Large(payload)) => {
+                    let left = payload.len() - payload.written;
+                    let taken = count.min(left);
+                    self.written += payload.advance(taken);
+                    (taken, taken == left)
+                }
+                None => break,
+            };
+            count -= taken;
+            if is_done {
                 self.segments.pop_front();
             }
         }
-        if self.len == 0 {
-            self.small.clear();
-            self.small.shrink_to(KEPT_CAPACITY);
-            self.written = 0;
-        }
     }
 
-    /// The segments as slices, from the front.
-    fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let mut small = self.small.get(self.written..).unwrap_or_default();
-        self.segments.iter().map(move |segment| match segment {
-            Segment::Small(len) => {
-                let (front, rest) = small.split_at(*len);
-                small = rest;
-                front
-            }
-            Segment::Large(data) => data,
-        })
+    fn clear(&mut self) {
+        self.segments.clear();
+        self.small.clear();
+        if self.small.capacity() > KEPT_CAPACITY {
+            self.small.shrink_to(KEPT_CAPACITY);
+        }
+        self.written = 0;
+    }
+
+    /// What is held as slices, from the front.
+    fn slices(&self) -> Slices<'_> {
+        Slices {
+            small: self.small.get(self.written..).unwrap_or_default(),
+            segments: self.segments.iter(),
+            content: &[],
+            header: 0,
+            record: 0,
+        }
     }
 }
 
-impl Segment {
+impl Payload {
+    /// The size of all of it, headers included.
     fn len(&self) -> usize {
-        match self {
-            Self::Small(len) => *len,
-            Self::Large(data) => data.len(),
+        let headers = (self.data.len() - 1) / usize::from(MAX_CONTENT);
+        self.data.len() + headers * HEADER_LEN
+    }
+
+    /// Takes so many bytes. How many of them were headers.
+    fn advance(&mut self, count: usize) -> usize {
+        let before = self.headers_written();
+        self.written += count;
+        self.headers_written() - before
+    }
+
+    fn headers_written(&self) -> usize {
+        let in_record = self.written % STRIDE;
+        self.written / STRIDE * HEADER_LEN + in_record.saturating_sub(usize::from(MAX_CONTENT))
+    }
+}
+
+struct Slices<'o> {
+    small: &'o [u8],
+    segments: vec_deque::Iter<'o, Segment>,
+    /// What is left of the payload amid which this stands.
+    content: &'o [u8],
+    /// How much of the next record's header is left, if the place is there.
+    header: usize,
+    /// How much is left of the record's content.
+    record: usize,
+}
+
+impl<'o> Slices<'o> {
+    fn take_small(&mut self, len: usize) -> &'o [u8] {
+        let (front, rest) = self.small.split_at(len);
+        self.small = rest;
+        front
+    }
+
+    fn enter(&mut self, payload: &'o Payload) {
+        let content = payload.written - payload.headers_written();
+        self.content = payload.data.get(content..).unwrap_or_default();
+        let in_record = payload.written % STRIDE;
+        (self.header, self.record) = match usize::from(MAX_CONTENT).checked_sub(in_record) {
+            Some(left @ 1..) => (0, left),
+            _ => (STRIDE - in_record, usize::from(MAX_CONTENT)),
+        };
+    }
+}
+
+impl<'o> Iterator for Slices<'o> {
+    type Item = &'o [u8];
+
+    fn next(&mut self) -> Option<&'o [u8]> {
+        if self.content.is_empty() {
+            match self.segments.next()? {
+                Segment::Small(len) => return Some(self.take_small(*len)),
+                Segment::Large(payload) => self.enter(payload),
+            }
         }
+        if self.header > 0 {
+            let len = core::mem::take(&mut self.header);
+            return Some(self.take_small(len));
+        }
+        let (front, rest) = self.content.split_at(self.record.min(self.content.len()));
+        self.content = rest;
+        (self.header, self.record) = (HEADER_LEN, usize::from(MAX_CONTENT));
+        Some(front)
     }
 }
 
@@ -257,6 +344,16 @@ impl Buf for Outgoing<'_> {
 
     fn advance(&mut self, count: usize) {
         self.outbox.advance(count);
+    }
+}
+
+impl fmt::Debug for Outbox {
+    /// Figures only: what is on its way may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("len", &self.len)
+            .field("cap", &self.cap)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,15 +8,16 @@ use memchr::{memchr, memchr_iter};
 
 use super::head::{Field, ResponseHead, Span};
 use super::head_error::HeadError;
-use super::names::{is_token, trim};
+use super::names::{token_len, trim};
 use crate::error::FirstBytes;
 
 /// Reads all lines of `head.buf`, which ends with an empty one.
 pub(super) fn parse(head: &mut ResponseHead, max_fields: usize) -> Result<(), HeadError> {
     let mut start = 0;
     let buf = core::mem::take(&mut head.buf);
+    let is_clean = is_clean(&buf);
     let result = memchr_iter(b'\n', &buf).try_for_each(|end| {
-        let line = Line { buf: &buf, start, end };
+        let line = Line { buf: &buf, start, end, is_clean };
         start = end + 1;
         line.parse(head, max_fields)
     });
@@ -34,6 +35,8 @@ struct Line<'b> {
     buf: &'b [u8],
     start: usize,
     end: usize,
+    /// No value needs to be checked.
+    is_clean: bool,
 }
 
 impl Line<'_> {
@@ -45,15 +48,11 @@ impl Line<'_> {
         if self.start == 0 && line.starts_with(b"HTTP/") {
             return self.status_line(head);
         }
-        // Without a colon a line is no header. Swoole's client skips such lines, nginx and Apache refuse the response.
-        // A stray warning above the head should not take the page down; a head with nothing else is refused as a whole.
-        let Some(colon) = memchr(b':', line).map(|at| self.start + at) else {
-            return Ok(());
-        };
-        let name = self.bytes(self.start..colon);
-        if !is_token(name) {
-            return Err(self.bad_name(head));
+        let colon = self.start + token_len(line);
+        if colon == self.start || self.buf.get(colon) != Some(&b':') {
+            return self.no_header(head);
         }
+        let name = self.bytes(self.start..colon);
         let span = self.value(colon + 1)?;
         let value = self.bytes(span.clone());
         if name.eq_ignore_ascii_case(b"Status") {
@@ -66,6 +65,17 @@ impl Line<'_> {
         }
         head.fields.push(field);
         Ok(())
+    }
+
+    /// The line does not begin with a token and a colon.
+    #[cold]
+    fn no_header(&self, head: &ResponseHead) -> Result<(), HeadError> {
+        // Without a colon a line is no header. Swoole's client skips such lines, nginx and Apache refuse the response.
+        // A stray warning above the head should not take the page down; a head with nothing else is refused as a whole.
+        match memchr(b':', self.bytes(self.start..self.end)) {
+            None => Ok(()),
+            Some(_) => Err(self.bad_name(head)),
+        }
     }
 
     fn bad_name(&self, head: &ResponseHead) -> HeadError {
@@ -92,7 +102,7 @@ impl Line<'_> {
     /// Where the value lies that begins at `from` and ends with the line, blanks trimmed and bytes checked.
     fn value(&self, from: usize) -> Result<Range<usize>, HeadError> {
         let value = self.trimmed(from..self.end);
-        if self.bytes(value.clone()).iter().any(|&byte| is_control(byte)) {
+        if !self.is_clean && self.bytes(value.clone()).iter().any(|&byte| is_control(byte)) {
             let line = self.bytes(self.start..self.end);
             return Err(HeadError::Value { first: FirstBytes::new(line) });
         }
@@ -168,4 +178,14 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
 /// What may not be in a field value (RFC 9110 section 5.5), the tab excepted.
 const fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
+}
+
+/// Whether the buffer as a whole holds no control characters but tabs and ends of lines. Without a way out of its loop,
+/// so that the compiler can take many bytes at a time.
+fn is_clean(buf: &[u8]) -> bool {
+    let followers = buf.iter().skip(1);
+    !buf.iter().zip(followers).fold(false, |is_dirty, (&byte, &next)| {
+        let is_line_end = (byte == b'\n') | ((byte == b'\r') & (next == b'\n'));
+        is_dirty | (byte.is_ascii_control() & (byte != b'\t') & !is_line_end)
+    })
 }

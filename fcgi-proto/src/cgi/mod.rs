@@ -5,6 +5,7 @@
 //!
 //! - [`ResponseDecoder`] turns the bytes of STDOUT into a [`ResponseHead`] and the pieces of the body;
 //! - [`environment`] turns the facts of an HTTP request into the parameters of a script;
+//! - [`ResponseHead::authorization`] reads that head as the decision of an Authorizer;
 //! - [`script`] finds the script in the path of a URL;
 //! - [`script_error()`] recognises the answers of PHP-FPM that mean that there is no such script.
 //!
@@ -12,6 +13,7 @@
 //!
 //! [RFC 3875]: https://www.rfc-editor.org/rfc/rfc3875
 
+mod authorization;
 mod decoder;
 pub mod environment;
 mod full_response;
@@ -22,6 +24,7 @@ mod names;
 pub mod script;
 mod script_error;
 
+pub use authorization::{Authorization, Variables};
 pub use decoder::{Piece, ResponseDecoder};
 pub use environment::{Environment, EnvironmentError};
 pub use full_response::FullResponse;

@@ -4,8 +4,23 @@ use alloc::vec::Vec;
 
 /// A token (RFC 9110 section 5.6.2): what the name of a header may be.
 pub(super) fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+    !name.is_empty() && token_len(name) == name.len()
 }
+
+/// How many bytes at the front may be in a token.
+pub(super) fn token_len(text: &[u8]) -> usize {
+    text.iter().take_while(|&&byte| TOKEN_BYTES[usize::from(byte)]).count()
+}
+
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = is_token_byte(byte);
+        byte += 1;
+    }
+    table
+};
 
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

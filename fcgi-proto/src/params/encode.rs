@@ -88,12 +88,27 @@ pub(crate) fn encode_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 }
 
 /// Appends one pair without a record around it.
+#[inline(always)]
 pub(crate) fn push_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), PairError> {
-    let (name_len, value_len) = (length(name)?, length(value)?);
-    out.extend_from_slice(name_len.as_slice());
-    out.extend_from_slice(value_len.as_slice());
+    if name.len() < 0x80 && value.len() < 0x80 {
+        // Nearly all pairs: each length is its lowest byte.
+        let ([name_len, ..], [value_len, ..]) =
+            (name.len().to_le_bytes(), value.len().to_le_bytes());
+        out.extend_from_slice(&[name_len, value_len]);
+    } else {
+        push_lengths(out, name.len(), value.len())?;
+    }
     out.extend_from_slice(name);
     out.extend_from_slice(value);
+    Ok(())
+}
+
+#[inline(never)]
+fn push_lengths(out: &mut Vec<u8>, name_len: usize, value_len: usize) -> Result<(), PairError> {
+    let encode = |len| encode_length(len).ok_or(PairError::LengthTooLarge { found: len });
+    let (name_len, value_len) = (encode(name_len)?, encode(value_len)?);
+    out.extend_from_slice(name_len.as_slice());
+    out.extend_from_slice(value_len.as_slice());
     Ok(())
 }
 
@@ -112,6 +127,7 @@ impl<'o> OpenRecord<'o> {
         Self { out, request_id, start }
     }
 
+    #[inline(always)]
     fn pair(
         &mut self,
         name: &[u8],
@@ -125,9 +141,16 @@ impl<'o> OpenRecord<'o> {
             return Ok(());
         }
         if !self.fits_one(before) && oversized == OversizedPair::Refuse {
-            return Err(PairError::TooLarge { name_len: name.len(), value_len: value.len() });
+            return Err(too_large(name, value));
         }
-        let pair = self.out.split_off(before);
+        self.move_to_next(before);
+        Ok(())
+    }
+
+    /// Moves the pair that begins at `from`, and does not fit any more, to the next record, or to several.
+    #[cold]
+    fn move_to_next(&mut self, from: usize) {
+        let pair = self.out.split_off(from);
         self.close();
         for part in pair.chunks(usize::from(MAX_CONTENT)) {
             if self.out.len() > self.start {
@@ -135,7 +158,6 @@ impl<'o> OpenRecord<'o> {
             }
             self.out.extend_from_slice(part);
         }
-        Ok(())
     }
 
     /// Whether what was written from `from` on fits one record.
@@ -170,6 +192,7 @@ impl<'o> OpenRecord<'o> {
     }
 }
 
-fn length(bytes: &[u8]) -> Result<crate::wire::EncodedLength, PairError> {
-    encode_length(bytes.len()).ok_or(PairError::LengthTooLarge { found: bytes.len() })
+#[cold]
+fn too_large(name: &[u8], value: &[u8]) -> PairError {
+    PairError::TooLarge { name_len: name.len(), value_len: value.len() }
 }

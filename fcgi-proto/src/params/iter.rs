@@ -21,7 +21,7 @@ impl<'a> Iter<'a> {
         let mut count = 0;
         while !rest.is_empty() {
             let offset = encoded.len() - rest.len();
-            take_pair(&mut rest).ok_or(ParamsError { offset })?;
+            rest = skip_pair(rest).ok_or(ParamsError { offset })?;
             count += 1;
         }
         Ok(count)
@@ -31,6 +31,7 @@ impl<'a> Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let pair = take_pair(&mut self.rest)?;
         self.left -= 1;
@@ -45,14 +46,38 @@ impl<'a> Iterator for Iter<'a> {
 impl ExactSizeIterator for Iter<'_> {}
 impl FusedIterator for Iter<'_> {}
 
+#[inline]
 fn take_pair<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let mut input = *rest;
-    let name_len = take_length(&mut input)?;
-    let value_len = take_length(&mut input)?;
+    let (name_len, value_len, input) = take_lengths(rest)?;
     let (name, input) = input.split_at_checked(name_len)?;
     let (value, input) = input.split_at_checked(value_len)?;
     *rest = input;
     Some((name, value))
+}
+
+/// What follows the pair at the front.
+#[inline]
+fn skip_pair(input: &[u8]) -> Option<&[u8]> {
+    let (name_len, value_len, input) = take_lengths(input)?;
+    input.get(name_len.checked_add(value_len)?..)
+}
+
+/// The lengths of the name and the value at the front, and what follows.
+#[inline]
+fn take_lengths(input: &[u8]) -> Option<(usize, usize, &[u8])> {
+    match input {
+        // Most are short.
+        &[name_len @ ..0x80, value_len @ ..0x80, ref rest @ ..] => {
+            Some((usize::from(name_len), usize::from(value_len), rest))
+        }
+        _ => take_long_lengths(input),
+    }
+}
+
+fn take_long_lengths(mut input: &[u8]) -> Option<(usize, usize, &[u8])> {
+    let name_len = take_length(&mut input)?;
+    let value_len = take_length(&mut input)?;
+    Some((name_len, value_len, input))
 }
 
 fn take_length(input: &mut &[u8]) -> Option<usize> {

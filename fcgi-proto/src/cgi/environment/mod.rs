@@ -33,6 +33,7 @@
 //! | `REQUEST_SCHEME` | [`https`](Environment::https) | always | `http` or `https` |
 //! | `HTTPS` | [`https`](Environment::https) | only over HTTPS | `on` |
 //! | `REDIRECT_STATUS` | | always | `200`: php-cgi refuses to run without it |
+//! | `FCGI_DATA_LAST_MOD`, `FCGI_DATA_LENGTH` | [`data_file`](Environment::data_file) | set | of the file that a Filter is given |
 //! | `HTTP_HOST` | the target, else [`authority`](Environment::authority), else `Host` | named | with the port as the client sent it |
 //! | `HTTP_*` | the other headers | see below | as the client sent them |
 //!
@@ -55,6 +56,7 @@
 
 mod error;
 mod headers;
+mod roles;
 mod target;
 mod variables;
 
@@ -110,6 +112,8 @@ pub struct Environment<'a> {
     script_filename: Option<&'a [u8]>,
     path_info: &'a [u8],
     content_length: Option<Option<u64>>,
+    /// When the file of a Filter was changed, and its length.
+    data_file: Option<(u64, u64)>,
     /// What the site says in the end: a value, or that there is to be none.
     changes: Vec<(&'a [u8], Option<&'a [u8]>)>,
 }
@@ -149,6 +153,7 @@ impl<'a> Environment<'a> {
             script_filename: None,
             path_info: b"",
             content_length: None,
+            data_file: None,
             changes: Vec::new(),
         })
     }

@@ -82,6 +82,10 @@ impl Writer<'_, '_> {
         if let Some(content_type) = self.environment.values(b"Content-Type").next() {
             self.push("CONTENT_TYPE", content_type);
         }
+        if let Some((last_modified, length)) = self.environment.data_file {
+            self.push_text("FCGI_DATA_LAST_MOD", last_modified);
+            self.push_text("FCGI_DATA_LENGTH", length);
+        }
     }
 
     fn server(&mut self, host: Option<&[u8]>) -> Result<(), EnvironmentError> {
