@@ -43,6 +43,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
+// spec: S49, S64, S66, S72, S77
 #[test]
 fn a_whole_request() {
     let params = params(
@@ -97,6 +98,7 @@ fn a_whole_request() {
     assert_eq!(pairs(&params), expected);
 }
 
+// spec: S67, S70, S71, S73, S74, S76, S78
 #[test]
 fn the_least_request() {
     let expected = [
@@ -117,6 +119,7 @@ fn the_least_request() {
     assert_eq!(pairs(&params(&get("/"))), expected);
 }
 
+// spec: S70, S73
 #[test]
 fn targets() {
     for (target, uri, query, host) in [
@@ -177,6 +180,7 @@ fn targets() {
     );
 }
 
+// spec: S75
 #[test]
 fn who_names_the_host() {
     let headers = [("Host", "header.example:1")];
@@ -224,6 +228,7 @@ fn who_names_the_host() {
     assert_eq!(twice.params(), Err(EnvironmentError::Host));
 }
 
+// spec: S75, S76
 #[test]
 fn server_name_and_port() {
     let v4 = params(&get("/").server_addr(address("192.0.2.1:8080")));
@@ -243,6 +248,7 @@ fn server_name_and_port() {
     assert_eq!(params(&get("/").https(true)).get_str("SERVER_PORT"), Some("443"));
 }
 
+// spec: S71
 #[test]
 fn mapped_addresses_are_ipv4() {
     let params = params(
@@ -256,6 +262,7 @@ fn mapped_addresses_are_ipv4() {
     assert_eq!(params.get_str("SERVER_NAME"), Some("192.0.2.1"));
 }
 
+// spec: S79, S80
 #[test]
 fn headers_become_variables() {
     let params = with_headers(&[
@@ -288,6 +295,7 @@ fn headers_become_variables() {
     );
 }
 
+// spec: S47, S81
 #[test]
 fn headers_that_are_left_out() {
     for name in [
@@ -332,6 +340,7 @@ fn headers_that_are_left_out() {
     }
 }
 
+// spec: S81
 #[test]
 fn connection_names_hop_by_hop_headers() {
     let params = with_headers(&[
@@ -369,6 +378,7 @@ fn connection_names_hop_by_hop_headers() {
     }
 }
 
+// spec: S80
 #[test]
 fn single_values_are_not_joined() {
     let params = with_headers(&[
@@ -385,6 +395,7 @@ fn single_values_are_not_joined() {
     assert_eq!(params.get("HTTP_CONTENT_TYPE"), None);
 }
 
+// spec: S65
 #[test]
 fn content_length() {
     let length = |headers: &[(&str, &str)]| {
@@ -411,6 +422,7 @@ fn content_length() {
     assert_eq!(params(&unknown).get("CONTENT_LENGTH"), None);
 }
 
+// spec: S68, S69, S74
 #[test]
 fn scripts() {
     for (root, name, filename, document_root) in [
@@ -468,6 +480,7 @@ fn params_are_reused() {
 }
 
 proptest! {
+    // spec: S98
     #[test]
     fn no_header_reaches_a_variable_of_the_server(
         headers in proptest::collection::vec(("[ -~\\t\\r\\n\\x00-]{0,12}|Proxy|PROXY|Content-Length|X_Y", "[ -~\\n\\x00]{0,8}"), 0..6),

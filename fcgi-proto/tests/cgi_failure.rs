@@ -168,6 +168,7 @@ fn codes() {
     }
 }
 
+// spec: S60
 #[test]
 fn messages() {
     for (error, message) in [

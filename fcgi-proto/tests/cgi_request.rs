@@ -25,6 +25,7 @@ fn pairs(params: &Params) -> Vec<(&str, &str)> {
         .collect()
 }
 
+// spec: S67
 #[test]
 fn defaults() {
     let request = Plain::get("/srv/app/hello.php?who=Swoole");
@@ -147,6 +148,7 @@ fn headers() {
     assert_eq!(value(&params, "HTTP_PROXY"), None);
 }
 
+// spec: S47
 #[test]
 fn mistakes_are_told_before_anything_is_sent() {
     let error = |request: Plain| request.into_parts().map(|_| ()).unwrap_err();
@@ -168,6 +170,7 @@ fn mistakes_are_told_before_anything_is_sent() {
     );
 }
 
+// spec: S65
 #[test]
 fn bodies() {
     for (request, length, content_type) in [

@@ -67,6 +67,7 @@ fn head_of(output: &[u8]) -> ResponseHead {
     seen.head.expect("a head")
 }
 
+// spec: S88, S91, S93
 #[test]
 fn status_and_reason() {
     for (output, status, reason) in [
@@ -92,6 +93,7 @@ fn status_and_reason() {
     }
 }
 
+// spec: S86, S90, S92
 #[test]
 fn headers_as_they_came() {
     let head = head_of(
@@ -122,6 +124,7 @@ fn headers_as_they_came() {
     assert!(!debug.contains("a=1") && debug.contains("X-Colon: a:b"), "{debug}");
 }
 
+// spec: S87, S88, S89
 #[test]
 fn redirects() {
     use Redirect::{Client, Local};
@@ -146,6 +149,7 @@ fn redirects() {
     }
 }
 
+// spec: S96
 #[test]
 fn line_ends_in_any_mixture() {
     for output in [
@@ -161,6 +165,7 @@ fn line_ends_in_any_mixture() {
     }
 }
 
+// spec: S48, S84, S85, S90, S97, S100
 #[test]
 fn output_that_is_no_response() {
     let first = FirstBytes::new;
@@ -196,6 +201,7 @@ fn output_that_is_no_response() {
     }
 }
 
+// spec: S93
 #[test]
 fn statuses_that_are_none() {
     for value in [
@@ -232,6 +238,7 @@ fn statuses_that_are_none() {
     }
 }
 
+// spec: S94
 #[test]
 fn content_length() {
     assert_eq!(head_of(b"content-length: 0\n\n").content_length(), Some(0));
@@ -251,6 +258,7 @@ fn content_length() {
     );
 }
 
+// spec: S95
 #[test]
 fn never_more_than_announced() {
     let seen = decode_every_way(b"Content-Length: 3\n\nabcdef");
@@ -261,6 +269,7 @@ fn never_more_than_announced() {
     assert_eq!(seen.end, Err(BodyError::TooLong { announced: 0, received: 6 }.into()));
 }
 
+// spec: S94
 #[test]
 fn a_short_body_is_cut() {
     let seen = decode_every_way(b"Content-Length: 7\n\nabcdef");
@@ -270,6 +279,7 @@ fn a_short_body_is_cut() {
     assert_eq!(seen.end, Err(error.into()));
 }
 
+// spec: S83
 #[test]
 fn responses_without_a_body() {
     let mut decoder = ResponseDecoder::new().head_only(true);
@@ -310,6 +320,7 @@ fn completeness_is_known_by_length_alone() {
     assert!(!decoder.is_body_complete(), "only the end of the request tells");
 }
 
+// spec: S95
 #[test]
 fn the_body_is_lent() {
     let mut decoder = ResponseDecoder::new();

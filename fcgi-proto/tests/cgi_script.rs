@@ -7,6 +7,7 @@ use fcgi_proto::cgi::script::{
 };
 use proptest::prelude::*;
 
+// spec: S68
 #[test]
 fn decoding() {
     for (raw, decoded) in [
@@ -30,6 +31,7 @@ fn decoding() {
     }
 }
 
+// spec: S68
 #[test]
 fn clean_paths() {
     for (raw, clean) in [
@@ -113,6 +115,7 @@ fn parts<'p>(path: &'p str, suffixes: &[&str], exists: &[&str]) -> Option<(&'p s
         .map(|ScriptSplit { script_name, path_info }| (script_name, path_info))
 }
 
+// spec: S63
 #[test]
 fn splits() {
     let php = DEFAULT_SUFFIXES;
@@ -187,6 +190,7 @@ fn the_shortest_is_asked_for_first_and_not_for_ever() {
 }
 
 proptest! {
+    // spec: S99
     #[test]
     fn a_clean_path_stays_below_the_root(raw in "/([a.%2eEfF5cC/\\\\]|\\.\\.|%2e|/){0,12}") {
         if let Ok(clean) = clean_path(&raw) {
@@ -207,6 +211,7 @@ proptest! {
         }
     }
 
+    // spec: S63
     #[test]
     fn both_parts_make_the_path(path in "(/[a-c]{0,2}(\\.php|\\.PHP|\\.)?){0,6}") {
         if let Ok(Some(found)) = split(&path, DEFAULT_SUFFIXES, |script| script.len() % 2 == 0) {

@@ -47,6 +47,7 @@ fn key_of(conn: &mut server::Connection, mut input: &[u8]) -> fcgi_proto::Reques
 
 // Sizes of records.
 
+// spec: S6
 #[test]
 fn content_of_65_528_and_65_535_bytes() {
     for len in [65_528, 65_535] {
@@ -60,6 +61,7 @@ fn content_of_65_528_and_65_535_bytes() {
     }
 }
 
+// spec: S7
 #[test]
 fn padding_of_255_on_every_record() {
     let wire = [
@@ -99,6 +101,7 @@ fn a_header_split_at_each_of_its_bytes() {
     }
 }
 
+// spec: S9
 #[test]
 fn reserved_bytes_are_ignored() {
     let wire = hex("
@@ -112,6 +115,7 @@ fn reserved_bytes_are_ignored() {
 
 // Names and values.
 
+// spec: S17
 #[test]
 fn names_of_127_and_128_bytes_in_both_encodings() {
     for len in [127, 128] {
@@ -125,6 +129,7 @@ fn names_of_127_and_128_bytes_in_both_encodings() {
     }
 }
 
+// spec: S17
 #[test]
 fn lengths_longer_than_they_need_to_be() {
     let wire = hex(r#"
@@ -135,6 +140,7 @@ fn lengths_longer_than_they_need_to_be() {
     three_ways(application, &wire, &[Seen::request(1, Role::Responder, [("A", "yz")])]);
 }
 
+// spec: S34
 #[test]
 fn a_name_of_65_600_bytes_across_records() {
     let name = pattern(65_600);
@@ -179,6 +185,7 @@ fn the_largest_pair_that_fits_one_record() {
     assert_eq!(kept, out, "an error leaves the buffer as it was");
 }
 
+// spec: S19
 #[test]
 fn empty_repeated_and_non_utf8_names() {
     let list = [
@@ -255,6 +262,7 @@ fn stderr_after_the_end_of_stdout() {
     three_ways(asking, &wire.concat(), &expected);
 }
 
+// spec: S45
 #[test]
 fn end_request_without_the_end_of_stdout() {
     let wire = [record(RecordType::Stdout, 1, b"body"), end(1, ProtocolStatus::RequestComplete, 0)];
@@ -264,6 +272,7 @@ fn end_request_without_the_end_of_stdout() {
     three_ways(asking, &wire, &[Seen::End(1, ProtocolStatus::Overloaded, 0)]);
 }
 
+// spec: S46
 #[test]
 fn end_request_during_our_stdin() {
     let config = client::Config::default().keep_conn(true);
@@ -282,6 +291,7 @@ fn a_second_end_request_is_late_and_nothing_more() {
     three_ways(asking, &wire.repeat(2), &[Seen::complete(1)]);
 }
 
+// spec: S38
 #[test]
 fn an_app_status_with_its_top_bit_set() {
     let wire = end(1, ProtocolStatus::RequestComplete, 0x8000_0001);
@@ -331,6 +341,7 @@ fn large_then(record_type: RecordType, id: u16, next: &[u8]) -> Vec<u8> {
     [&padded(record_type, id, &pattern(65_535), 255)[..], next].concat()
 }
 
+// spec: S11
 #[test]
 fn large_records_for_an_id_never_begun() {
     // An application skips them, as late records of former requests do arrive.
@@ -348,6 +359,7 @@ fn large_records_for_an_id_never_begun() {
     }
 }
 
+// spec: S11
 #[test]
 fn large_records_for_an_id_that_has_ended() {
     let mut conn = application();
@@ -395,6 +407,7 @@ fn a_request_that_ends_amid_a_record_of_its_own() {
     assert_eq!(events(&mut conn, [back, &head]), [Seen::request(1, Role::Responder, [])]);
 }
 
+// spec: S14
 #[test]
 fn records_with_id_0() {
     for record_type in
@@ -418,6 +431,7 @@ fn records_with_id_0() {
     three_ways(asking, &end(0, ProtocolStatus::RequestComplete, 0), &[error]);
 }
 
+// spec: S10
 #[test]
 fn begin_request_for_an_open_id() {
     let wire = [begin(7, Role::Responder), begin(7, Role::Responder)].concat();
@@ -466,6 +480,7 @@ fn an_abort_with_content_is_one_abort() {
 
 // What is not known.
 
+// spec: S32
 #[test]
 fn unknown_roles_and_flags_reach_the_application() {
     for (role, flags) in [(Role::Other(0), 1), (Role::Other(4), 0xff), (Role::Other(0xffff), 0xfe)]
@@ -481,6 +496,7 @@ fn unknown_roles_and_flags_reach_the_application() {
     }
 }
 
+// spec: S29
 #[test]
 fn unknown_types_are_answered_for_the_connection_and_skipped_for_a_request() {
     let mut conn = serving(Role::Responder);
@@ -505,6 +521,7 @@ fn unknown_types_are_answered_for_the_connection_and_skipped_for_a_request() {
     three_ways(asking, &wire.concat(), &[Seen::UnknownType(99)]);
 }
 
+// spec: S24, S25
 #[test]
 fn get_values_with_unknown_names_is_answered_once() {
     let ask = |names: &[&str]| {
@@ -532,6 +549,7 @@ fn get_values_with_unknown_names_is_answered_once() {
     );
 }
 
+// spec: S27
 #[test]
 fn get_values_amid_a_request_is_answered_at_once() {
     let mut conn = serving(Role::Responder);
@@ -542,6 +560,7 @@ fn get_values_amid_a_request_is_answered_at_once() {
     assert!(conn.has_outgoing());
 }
 
+// spec: S24
 #[test]
 fn values_that_nobody_asked_for_are_never_taken_for_an_answer() {
     let mut conn = client::Connection::new(client::Config::default());
@@ -571,6 +590,7 @@ fn malformed_values_are_fatal() {
     three_ways(asked, &result, &[error]);
 }
 
+// spec: S8, S23
 #[test]
 fn a_question_is_one_padded_record_or_none() {
     let config = client::Config::default().max_values(u16::MAX);
@@ -598,6 +618,7 @@ fn a_question_is_one_padded_record_or_none() {
 
 // Framing.
 
+// spec: S16
 #[test]
 fn fixed_bodies_of_another_size() {
     for (record_type, len) in [
@@ -615,6 +636,7 @@ fn fixed_bodies_of_another_size() {
     }
 }
 
+// spec: S5
 #[test]
 fn a_wrong_version_after_the_first_record() {
     for version in [0, 2, 255] {
@@ -665,6 +687,7 @@ fn assert_well_formed(wire: &[u8]) {
     }
 }
 
+// spec: S6
 #[test]
 fn payloads_around_the_size_of_a_record() {
     for len in [1, 7, 8, 1023, 1024, 65_526, 65_527, 65_528, 65_535, 65_536, 131_070, 131_071] {
@@ -714,6 +737,7 @@ fn edgy_len() -> impl Strategy<Value = usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    // spec: S18
     #[test]
     fn params_are_decoded_as_they_were_encoded(
         list in vec((bytes(0..300), bytes(0..300)), 0..40),
@@ -732,6 +756,7 @@ proptest! {
         prop_assert_eq!(params.encoded_len(), pairs(list).len());
     }
 
+    // spec: S34
     #[test]
     fn pairs_are_never_split(lens in vec((0_usize..3, edgy_len()), 0..8)) {
         let list: Vec<_> = lens.iter().map(|&(n, v)| (vec![b'n'; n], vec![b'v'; v])).collect();
@@ -772,6 +797,7 @@ proptest! {
         prop_assert_eq!(seen, [Seen::Request(1, Role::Responder, list)]);
     }
 
+    // spec: S5, S30
     #[test]
     fn headers_and_bodies_are_decoded_as_they_were_encoded(octets: [u8; 7], body: [u8; 5]) {
         let [record_type, id1, id0, len1, len0, padding_len, reserved] = octets;
@@ -833,6 +859,7 @@ fn ask<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Seen>, bool, usiz
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    // spec: S15
     #[test]
     fn cuts_do_not_matter_to_an_application(
         records in vec(to_application(), 0..20),
@@ -844,6 +871,7 @@ proptest! {
         prop_assert_eq!(serve(wire.chunks(1)), serve([&wire[..]]));
     }
 
+    // spec: S15
     #[test]
     fn cuts_do_not_matter_to_a_client(
         records in vec(to_client(), 0..20),

@@ -138,6 +138,7 @@ fn a_record_in_many_pieces_is_counted_once() {
 
 // Requests.
 
+// spec: S40
 #[test]
 fn an_application_admits_32_requests_by_default() {
     let mut conn = application(server::Config::default());
@@ -151,6 +152,7 @@ fn an_application_admits_32_requests_by_default() {
     assert_eq!(conn.open_requests(), 32);
 }
 
+// spec: S13, S39
 #[test]
 fn an_application_with_one_request_at_a_time_cannot_multiplex() {
     let (mut conn, key) = serving(server::Config::default().max_requests(limit(1)));
@@ -181,6 +183,7 @@ fn a_flood_of_65_535_begins_is_bounded() {
     assert_eq!((refused, conn.open_requests()), (1000, 32));
 }
 
+// spec: S13
 #[test]
 fn a_client_holds_one_request_by_default() {
     let conn = client::Connection::new(client::Config::default());
@@ -233,6 +236,7 @@ fn late_input_of_a_request_that_ended_early_is_not_counted() {
     assert_eq!(events(&mut conn, [&stray[..]]), [Seen::Failed(error)]);
 }
 
+// spec: S58
 #[test]
 fn late_input_of_a_filter_ends_with_its_file() {
     let mut conn = application(server::Config::default().max_free_records(2));
@@ -408,6 +412,7 @@ fn the_answer_to_get_values_ends_at_4096_bytes_by_default() {
     }
 }
 
+// spec: S26
 #[test]
 fn an_application_tells_what_it_was_configured_with() {
     let answer = |config| {

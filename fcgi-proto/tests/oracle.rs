@@ -132,6 +132,7 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
+    // spec: S5
     #[test]
     fn the_decoder_agrees(wire in any_stream(), cuts in vec(1_usize..60, 1..10)) {
         let expected = without_partial_body(naive(&wire), &wire);

@@ -40,6 +40,7 @@ fn only_key(conn: &mut server::Connection, wire: &[u8]) -> fcgi_proto::RequestKe
     found.expect("the wire begins a request")
 }
 
+// spec: S35, S46
 #[test]
 fn echo_at_every_cut() {
     let body = pattern(70_000);
@@ -93,6 +94,7 @@ fn multiplexed_requests_do_not_mix() {
     }
 }
 
+// spec: S35, S42, S58
 #[test]
 fn a_filter_is_given_its_file_after_stdin() {
     for cut in CUTS {
@@ -131,6 +133,7 @@ fn a_filter_is_given_its_file_after_stdin() {
     }
 }
 
+// spec: S32
 #[test]
 fn an_authorizer_and_an_unknown_role_are_as_they_were_sent() {
     for role in [Role::Authorizer, Role::Other(700)] {
@@ -143,6 +146,7 @@ fn an_authorizer_and_an_unknown_role_are_as_they_were_sent() {
     }
 }
 
+// spec: S40, S41
 #[test]
 fn refusals_arrive_as_what_they_are() {
     for (refusal, status) in [
@@ -164,6 +168,7 @@ fn refusals_arrive_as_what_they_are() {
     }
 }
 
+// spec: S38
 #[test]
 fn an_app_status_keeps_its_top_bit() {
     let app = |conn: &mut server::Connection, event: &server::Event<'_>| {
@@ -178,6 +183,7 @@ fn an_app_status_keeps_its_top_bit() {
     assert_eq!(pair.client_seen, [Seen::End(1, ProtocolStatus::RequestComplete, u32::MAX)]);
 }
 
+// spec: S8, S52
 #[test]
 fn stdout_stderr_and_their_ends_come_in_one_piece() {
     let mut conn = server::Connection::new(server::Config::default());
@@ -199,6 +205,7 @@ fn stdout_stderr_and_their_ends_come_in_one_piece() {
     assert_eq!(output, expected.concat());
 }
 
+// spec: S44
 #[test]
 fn no_stderr_means_no_end_of_it() {
     let mut conn = server::Connection::new(server::Config::default());
@@ -220,6 +227,7 @@ enum Until {
     Stdout,
 }
 
+// spec: S36
 #[test]
 fn an_abort_in_every_phase_is_confirmed_and_frees_the_id() {
     for cut in CUTS {
@@ -262,6 +270,7 @@ fn an_abort_in_every_phase_is_confirmed_and_frees_the_id() {
     }
 }
 
+// spec: S36
 #[test]
 fn an_abort_amid_params_is_answered_without_the_application() {
     let mut conn = server::Connection::new(server::Config::default());
@@ -304,6 +313,7 @@ fn a_second_abort_sends_nothing() {
 
 // The end of input.
 
+// spec: S37
 #[test]
 fn eof_aborts_what_is_open_once_each() {
     let mut conn = server::Connection::new(server::Config::default());
@@ -405,6 +415,7 @@ fn keys_that_outlive_their_request_find_nothing() {
     assert!(old != new && conn.response(old).is_none() && conn.response(new).is_some());
 }
 
+// spec: S10
 #[test]
 fn an_id_is_taken_until_its_end_request() {
     let mut conn = client::Connection::new(kept(1));
@@ -419,6 +430,7 @@ fn an_id_is_taken_until_its_end_request() {
     assert_eq!((conn.capacity(), conn.open_requests()), (0, 1));
 }
 
+// spec: S12
 #[test]
 fn ids_wrap_behind_65535_and_skip_open_ones() {
     let mut conn = client::Connection::new(kept(3));
@@ -441,6 +453,7 @@ fn ids_wrap_behind_65535_and_skip_open_ones() {
     assert!(conn.request(open).is_some());
 }
 
+// spec: S12
 #[test]
 fn all_65535_ids_can_be_open_at_once() {
     let config = kept(u16::MAX).max_buffered(usize::MAX);
@@ -529,6 +542,7 @@ fn a_cap_of_zero_still_moves() {
 
 // Who closes, and when.
 
+// spec: S21
 #[test]
 fn without_keep_conn_both_sides_close_after_the_request() {
     let config = client::Config::default();
@@ -553,6 +567,7 @@ fn without_keep_conn_both_sides_close_after_the_request() {
     assert_eq!(pair.client.handle_eof(), Ok(()));
 }
 
+// spec: S33
 #[test]
 fn with_keep_conn_nobody_closes() {
     let mut pair = Pair::new(64);
@@ -566,6 +581,7 @@ fn with_keep_conn_nobody_closes() {
 }
 
 /// One request asked for the close, another is still running: it is finished, and no other begins meanwhile.
+// spec: S21
 #[test]
 fn a_closing_application_finishes_what_is_open() {
     let mut conn = server::Connection::new(server::Config::default().max_free_records(10));
@@ -631,6 +647,7 @@ fn an_answer_before_the_end_of_stdin_ends_a_single_connection() {
 
 // Errors.
 
+// spec: S60
 #[test]
 fn errors_are_stored_and_repeated() {
     let mut conn = client::Connection::new(kept(1));

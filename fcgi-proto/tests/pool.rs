@@ -470,10 +470,14 @@ fn a_fresh_one_that_is_gone_is_not_waited_for() {
 #[test]
 fn a_good_end_is_as_good_as_a_first_byte() {
     let mut pool = pool(config());
-    let conn = pool.open(START);
-    assert!(pool.release(conn, true, START + ms(100)).is_keep());
+    let (other, conn) = (pool.served(START), pool.open(START));
+    assert!(pool.release(other, true, START).is_keep());
+    assert!(pool.release(conn, true, START).is_keep());
+    assert_eq!(pool.poll_timeout(START), None);
+    // Nor is it waited for when it carries the next request.
+    assert_eq!(pool.reuse(START), conn);
+    assert_eq!(pool.actions(LATE), []);
     assert_eq!(pool.snapshot().idle, 1);
-    assert_eq!(pool.poll_timeout(START + ms(100)), None);
 }
 
 #[test]
@@ -864,6 +868,19 @@ fn an_unheard_grant_of_a_connection_lets_it_idle() {
     assert_eq!((pool.snapshot().idle, pool.snapshot().reuses), (1, 0));
     assert_eq!(pool.poll_timeout(START), Some(START + ms(10)));
     assert_eq!(pool.reuse(START), conn);
+}
+
+#[test]
+fn an_unheard_grant_does_not_count() {
+    let mut pool = pool(config().max_connections(1).max_requests(3));
+    let conn = pool.served(START);
+    let waiter = pool.wait(START);
+    pool.release(conn, true, START);
+    pool.cancel(waiter);
+    for is_kept in [true, false] {
+        assert_eq!(pool.reuse(START), conn);
+        assert_eq!(pool.release(conn, true, START).is_keep(), is_kept);
+    }
 }
 
 #[test]

@@ -212,12 +212,14 @@ fn tried<S: Side>(table: &str, new: impl Fn(&str) -> S) -> String {
     out
 }
 
+// spec: S11, S28, S42, S51, S61
 #[test]
 fn every_record_in_every_phase_of_an_application() {
     let tried = tried(SERVER, server_in);
     assert!(tried == SERVER, "expected:{SERVER}\nfound:{tried}");
 }
 
+// spec: S14, S61
 #[test]
 fn every_record_in_every_phase_of_a_client() {
     let tried = tried(CLIENT, client_in);

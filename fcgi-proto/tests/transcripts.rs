@@ -50,6 +50,7 @@ const B1_RESPONSE: &str = r#"
 
 const B1_BODY: &str = "Content-type: text/html\r\n\r\n<html>\n<head>";
 
+// spec: S62
 #[test]
 fn appendix_b_1_as_the_application_sees_it() {
     server_sees(B1_REQUEST, &[Seen::request(1, Role::Responder, SERVER_PARAMS), Seen::StdinEnd(1)]);
@@ -60,6 +61,7 @@ fn appendix_b_1_as_the_web_server_sees_it() {
     client_sees(1, B1_RESPONSE, &[Seen::stdout(1, B1_BODY), Seen::complete(1)]);
 }
 
+// spec: S31, S45, S52
 #[test]
 fn appendix_b_1_is_what_both_sides_write() {
     let mut client = client::Connection::new(client::Config::default());
@@ -81,6 +83,7 @@ fn appendix_b_1_is_what_both_sides_write() {
 
 // Appendix B, example 2: parameters cut in the middle of a name, and a body.
 
+// spec: S34, S62
 #[test]
 fn appendix_b_2_as_the_application_sees_it() {
     server_sees(
@@ -103,6 +106,7 @@ fn appendix_b_2_as_the_application_sees_it() {
 
 // Appendix B, example 3: an error, by STDERR amid STDOUT and by status 938.
 
+// spec: S43, S62
 #[test]
 fn appendix_b_3_as_the_web_server_sees_it() {
     client_sees(
@@ -126,6 +130,7 @@ fn appendix_b_3_as_the_web_server_sees_it() {
 
 // Appendix B, example 4: two requests on one connection, the second done first.
 
+// spec: S62
 #[test]
 fn appendix_b_4_as_the_application_sees_it() {
     server_sees(
@@ -210,6 +215,7 @@ fn php_fpm_file_not_found() {
     );
 }
 
+// spec: S43
 #[test]
 fn php_fpm_stderr_and_stdout() {
     // The reserved bytes of END_REQUEST hold what was in the buffer before.
