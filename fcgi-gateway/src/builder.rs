@@ -108,7 +108,7 @@ impl Builder {
             None => Target::Application,
             Some(path) => {
                 let root = Root::open(&path).map_err(|source| BuildError::Root { path, source })?;
-                Target::Site { files: Files::new(root.path()), rules: self.rules, root }
+                Target::Site { files: Files::new(root.clone()), rules: self.rules, root }
             }
         };
         let timeouts = Timeouts::NONE

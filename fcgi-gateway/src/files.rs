@@ -23,6 +23,7 @@ use tower_http::services::fs::{
     Backend, DefaultServeDirFallback, File, ServeFileSystemResponseBody,
 };
 
+use crate::root::Root;
 use crate::routing::percent_encode;
 
 /// Sends files below one folder.
@@ -32,8 +33,9 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(root: &Path) -> Self {
-        let serve = ServeDir::with_backend(root, RegularFiles)
+    pub(crate) fn new(root: Root) -> Self {
+        let folder = root.path().to_owned();
+        let serve = ServeDir::with_backend(folder, RegularFiles { root })
             .append_index_html_on_directories(false)
             .ignore_multi_range_requests(true);
         Self { serve }
@@ -97,9 +99,11 @@ fn is_byte_range(range: &HeaderValue) -> bool {
     range.as_bytes().get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="))
 }
 
-/// Opens regular files only.
+/// Opens regular files only, and only those that the root's rule about links allows.
 #[derive(Clone, Debug)]
-struct RegularFiles;
+struct RegularFiles {
+    root: Root,
+}
 
 impl Backend for RegularFiles {
     type File = RegularFile;
@@ -108,7 +112,13 @@ impl Backend for RegularFiles {
     type MetadataFuture = Ready<io::Result<Metadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        ready(RegularFile::open(&path))
+        ready(RegularFile::open(&path).and_then(|opened| {
+            if self.root.leads_to(&path, &opened.metadata) {
+                Ok(opened)
+            } else {
+                Err(io::Error::from(io::ErrorKind::NotFound))
+            }
+        }))
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
@@ -178,7 +188,7 @@ mod tests {
     fn fixture() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a b.css"), "0123456789").unwrap();
-        let files = Files::new(folder.path());
+        let files = Files::new(Root::open(folder.path()).unwrap());
         Fixture { _folder: folder, files }
     }
 
@@ -262,7 +272,7 @@ mod tests {
         let path = folder.path().join("fifo.txt");
         let mode = rustix::fs::Mode::from_bits_retain(0o644);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let error = Files::new(folder.path())
+        let error = Files::new(Root::open(folder.path()).unwrap())
             .send(&Method::GET, &HeaderMap::new(), "/fifo.txt")
             .await
             .map(|_| ())

@@ -28,58 +28,84 @@ impl Root {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-}
 
-impl Lookup for Root {
-    /// Walks down from the root, one `lstat` per segment, so that every link on the way is judged.
+    /// Whether `opened` is the regular file that `place`, below this root, leads to by links that are followed.
     ///
-    /// These calls block the thread for about a microsecond each, as they do in nginx; handing
-    /// them to another thread would cost ten times that.
-    fn kind(&self, path: &str) -> Kind {
+    /// A file is judged before it is opened, and whoever may write to the site can swap it in between. So it is judged once
+    /// more: what was opened must be what was judged. As with the same rule of Apache and nginx, this is no wall against a
+    /// user who swaps the folders on the way fast enough; running as the site's own user is.
+    pub(crate) fn leads_to(&self, place: &Path, opened: &Metadata) -> bool {
+        let below = place.strip_prefix(&self.path).ok().and_then(Path::to_str);
+        let found = below.map(|below| self.walk(below));
+        matches!(found, Some(Ok(Found { kind: Kind::File, file }))
+            if file == Some((opened.dev(), opened.ino())))
+    }
+
+    /// Walks down from the root, one `lstat` per segment, so that every link on the way is judged.
+    fn walk(&self, path: &str) -> io::Result<Found> {
         let mut place = self.path.clone();
-        let mut kind = Kind::Folder;
+        let mut found = Found { kind: Kind::Folder, file: None };
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            if kind != Kind::Folder {
-                return Kind::Missing;
+            match found.kind {
+                Kind::Folder => {}
+                Kind::Refused => return Ok(found),
+                _ => return Err(io::ErrorKind::NotADirectory.into()),
             }
             place.push(segment);
-            kind = match inspect(&place) {
-                Ok(kind) => kind,
-                Err(error) => return kind_of_error(&error),
-            };
-            if kind == Kind::Refused {
-                return kind;
-            }
+            found = inspect(&place)?;
         }
-        kind
+        Ok(found)
     }
 }
 
-fn inspect(place: &Path) -> io::Result<Kind> {
+/// What is at a place, after the links there.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    kind: Kind,
+    /// Device and number of a regular file.
+    file: Option<(u64, u64)>,
+}
+
+impl Found {
+    const REFUSED: Self = Self { kind: Kind::Refused, file: None };
+
+    fn new(metadata: &Metadata) -> Self {
+        if metadata.is_file() {
+            Self { kind: Kind::File, file: Some((metadata.dev(), metadata.ino())) }
+        } else if metadata.is_dir() {
+            Self { kind: Kind::Folder, file: None }
+        } else {
+            Self::REFUSED
+        }
+    }
+}
+
+impl Lookup for Root {
+    /// These calls block the thread for about a microsecond each, as they do in nginx; handing
+    /// them to another thread would cost ten times that.
+    fn kind(&self, path: &str) -> Kind {
+        match self.walk(path) {
+            Ok(found) => found.kind,
+            Err(error) => kind_of_error(&error),
+        }
+    }
+}
+
+fn inspect(place: &Path) -> io::Result<Found> {
     let found = place.symlink_metadata()?;
     if !found.is_symlink() {
-        return Ok(kind_of(&found));
+        return Ok(Found::new(&found));
     }
     let target = place.metadata()?;
     // Apache's SymLinksIfOwnerMatch, plus links that root made (packages link out of their folder).
     if found.uid() == target.uid() || found.uid() == 0 {
-        return Ok(kind_of(&target));
+        return Ok(Found::new(&target));
     }
     tracing::warn!(
         link = %place.display(), link_owner = found.uid(), target_owner = target.uid(),
         "symbolic link refused: its owner is neither root nor the owner of its target"
     );
-    Ok(Kind::Refused)
-}
-
-fn kind_of(metadata: &Metadata) -> Kind {
-    if metadata.is_file() {
-        Kind::File
-    } else if metadata.is_dir() {
-        Kind::Folder
-    } else {
-        Kind::Refused
-    }
+    Ok(Found::REFUSED)
 }
 
 fn kind_of_error(error: &io::Error) -> Kind {
@@ -137,6 +163,17 @@ mod tests {
         if std::os::unix::fs::lchown(&link, Some(12345), None).is_ok() {
             assert_eq!(root.kind("/link.txt"), Kind::Refused, "another owner");
         }
+    }
+
+    #[test]
+    fn what_was_opened_must_be_what_was_judged() {
+        let (folder, root) = site();
+        let place = root.path().join("a.txt");
+        let opened = fs::metadata(&place).unwrap();
+        assert!(root.leads_to(&place, &opened));
+        let other = fs::metadata(folder.path().join("outside.txt")).unwrap();
+        assert!(!root.leads_to(&place, &other), "swapped in between");
+        assert!(!root.leads_to(&folder.path().join("outside.txt"), &other), "not below the root");
     }
 
     #[test]

@@ -65,6 +65,8 @@ fn the_greeter_over_both_kinds_of_socket() {
         call(&[address, &greeter, "-d", "who=data"]).is(0, "Hello data");
         let mut relative = fcgi(&["call", address, "greeter.php"]);
         Done(relative.current_dir(scripts.root()).output().expect("it runs")).is(0, "Hello World");
+        let roundabout = format!("{}/nowhere/../greeter.php", scripts.root().display());
+        call(&[address, &roundabout]).is(0, "Hello World");
         call(&[address, "/nowhere/gone.php"]).is(6, "File not found.\n");
     }
 }

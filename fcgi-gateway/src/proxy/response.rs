@@ -69,7 +69,7 @@ fn reason(head: &ResponseHead, status: StatusCode) -> Option<ReasonPhrase> {
 fn copy_headers(head: &ResponseHead, to: &mut HeaderMap) {
     to.reserve(head.headers().len());
     for (name, value) in head.headers() {
-        if is_about_connection(name) || is_named_by_connection(head, name) {
+        if is_about_connection(name) || is_for_server(name) || is_named_by_connection(head, name) {
             continue;
         }
         match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
@@ -101,6 +101,14 @@ fn is_about_connection(name: &str) -> bool {
         "upgrade",
     ];
     NAMES.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+/// Words of a script to its web server (nginx, Apache, lighttpd), which hold paths of the machine: never for a client.
+fn is_for_server(name: &str) -> bool {
+    let starts = |start: &str| {
+        name.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
+    };
+    starts("x-accel-") || starts("x-sendfile") || starts("x-lighttpd-send-")
 }
 
 fn is_named_by_connection(head: &ResponseHead, name: &str) -> bool {

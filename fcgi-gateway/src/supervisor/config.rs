@@ -35,7 +35,8 @@ pub(super) fn fpm_config(socket: &Path, size: PoolSize, user: Option<User>) -> S
          log_limit = 8192\n\
          \n\
          [site]\n\
-         listen = {socket}\n\
+         ; Quoted, as blanks and semicolons in TMPDIR mean something here.\n\
+         listen = \"{socket}\"\n\
          listen.mode = 0600\n\
          pm = dynamic\n\
          pm.max_children = {most}\n\
@@ -73,7 +74,7 @@ mod tests {
         let size = PoolSize::for_cores(2);
         let config = fpm_config(Path::new("/tmp/x/php.sock"), size, None);
         assert!(
-            config.contains("\nlisten = /tmp/x/php.sock\n") && !config.contains("user ="),
+            config.contains("\nlisten = \"/tmp/x/php.sock\"\n") && !config.contains("user ="),
             "{config}"
         );
         let config =

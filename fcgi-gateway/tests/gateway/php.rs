@@ -327,6 +327,18 @@ fn stderr_is_logged_and_not_sent() {
 }
 
 #[test]
+fn words_for_a_server_do_not_reach_the_client() {
+    let site = site();
+    let script = "<?php header('X-Accel-Redirect: /private/x'); header('x-sendfile: /etc/passwd'); header('X-Ok: 1');";
+    site.scripts.add("accel.php", script);
+    let response = site.serve.get("/accel.php");
+    assert_eq!(response.header("x-ok"), Some("1"));
+    for name in ["x-accel-redirect", "x-sendfile"] {
+        assert_eq!(response.header(name), None, "{name}");
+    }
+}
+
+#[test]
 fn a_script_that_dies() {
     let site = site();
     let before = site.serve.get("/die.php?head=0");

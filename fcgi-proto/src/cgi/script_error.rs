@@ -12,7 +12,8 @@ pub enum ScriptError {
     NotFound,
     /// 404 `No input file specified.`: the same, as php-cgi says it, or SCRIPT_FILENAME was not sent at all.
     NoInputFile,
-    /// 403 `Access denied.`: the file's ending is not in `security.limit_extensions` of the pool.
+    /// 403 `Access denied.`: the file's ending is not in `security.limit_extensions` of the pool, or the file cannot be
+    /// read; then php-fpm says why on its error output.
     AccessDenied,
 }
 
@@ -44,7 +45,7 @@ impl ScriptError {
                 "the path must exist as php-fpm sees it: check its chroot or container, and that its user may read the file and enter each folder"
             }
             Self::AccessDenied => {
-                "security.limit_extensions of the pool does not allow this ending, by default only .php and .phar"
+                "security.limit_extensions of the pool does not allow this ending (by default only .php and .phar), or its user may not read the file"
             }
         }
     }

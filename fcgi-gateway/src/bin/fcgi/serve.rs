@@ -96,6 +96,11 @@ async fn serve(
         .timeout(timeout)
         .build()
         .map_err(|error| ServeError::Site(error.to_string()))?;
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "running as root: files of the site that only root may read are served as well; better run it as the site's user"
+        );
+    }
     let local = server.local_addr().map_err(ServeError::Runtime)?;
     // Whoever started us may have closed our output; that is no reason not to serve.
     let _ = writeln!(io::stdout(), "serving {} at http://{local}", root.display());

@@ -6,7 +6,7 @@ mod exit;
 mod output;
 mod tap;
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use fcgi_tokio::{Client, Request};
@@ -79,6 +79,24 @@ fn pairs(fields: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
+/// The path without `..`, which php-fpm refuses. Where it exists here the real path is meant, links followed; in a container
+/// or on another host only the names can be taken.
+fn without_parents(path: &Path) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path.to_owned();
+    }
+    path.canonicalize().unwrap_or_else(|_| {
+        let mut clean = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(clean.pop()),
+                part => clean.push(part),
+            }
+        }
+        clean
+    })
+}
+
 /// The script as the application needs it. What follows `?` is the query and no part of the path.
 fn absolute(script: &str) -> Result<Vec<u8>, Failure> {
     let (path, query) = match script.split_once('?') {
@@ -89,7 +107,7 @@ fn absolute(script: &str) -> Result<Vec<u8>, Failure> {
         what: format!("the path of the script {path:?}"),
         error,
     })?;
-    let mut script = path.into_os_string().into_encoded_bytes();
+    let mut script = without_parents(&path).into_os_string().into_encoded_bytes();
     if let Some(query) = query {
         script.push(b'?');
         script.extend_from_slice(query.as_bytes());
