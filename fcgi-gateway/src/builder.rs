@@ -25,6 +25,7 @@ pub struct Builder {
     timeout: Option<Duration>,
     spool_memory: usize,
     spool_limit: u64,
+    body_timeout: Option<Duration>,
     server_software: String,
 }
 
@@ -37,6 +38,7 @@ impl Builder {
             timeout: Some(Duration::from_secs(60)),
             spool_memory: 256 * 1024,
             spool_limit: 128 * 1024 * 1024,
+            body_timeout: Some(Duration::from_secs(30)),
             server_software: SERVER_SOFTWARE.to_owned(),
         }
     }
@@ -88,6 +90,15 @@ impl Builder {
         self
     }
 
+    /// How long a client may send nothing in the middle of a request body, before it gets a 408. Default: 30 s; nginx's
+    /// `client_body_timeout` is 60 s. `None` or zero waits for ever.
+    ///
+    /// Shorter than [`timeout`](Self::timeout), or a client that stalls is taken for an application that does.
+    pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.body_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self
+    }
+
     /// What scripts see as SERVER_SOFTWARE. Default: `fcgi-gateway/0.1.0 (like nginx)`.
     ///
     /// WordPress offers permalinks without `index.php` only to servers it knows, by a part of this name.
@@ -120,6 +131,7 @@ impl Builder {
             client: Client::new(address).timeouts(timeouts),
             spool_memory: self.spool_memory,
             spool_limit: self.spool_limit,
+            body_timeout: self.body_timeout,
             server_software: self.server_software,
         })))
     }

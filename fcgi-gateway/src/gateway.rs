@@ -4,6 +4,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) client: Client,
     pub(crate) spool_memory: usize,
     pub(crate) spool_limit: u64,
+    pub(crate) body_timeout: Option<Duration>,
     pub(crate) server_software: String,
 }
 

@@ -23,6 +23,8 @@ impl Page {
         Self::new(StatusCode::BAD_REQUEST, "the request has no Host field, or an unusable one");
     pub(crate) const BAD_BODY: Self =
         Self::new(StatusCode::BAD_REQUEST, "the request body ended early or could not be read");
+    pub(crate) const STALLED: Self =
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request body did not come in time");
     pub(crate) const NOT_FOUND: Self =
         Self::new(StatusCode::NOT_FOUND, "there is nothing at this address");
     pub(crate) const BAD_METHOD: Self =
@@ -145,6 +147,7 @@ mod tests {
             Page::BAD_PATH,
             Page::BAD_HOST,
             Page::BAD_BODY,
+            Page::STALLED,
             Page::NOT_FOUND,
             Page::BAD_METHOD,
             Page::TOO_LARGE,

@@ -3,7 +3,7 @@
 //! It is small on purpose: users of axum or hyper mount the [`Gateway`](crate::Gateway) in what they have.
 
 use core::convert::Infallible;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use crate::{BoxError, Connection};
@@ -26,6 +27,7 @@ use crate::{BoxError, Connection};
 pub struct Server {
     listener: TcpListener,
     drain_time: Duration,
+    write_timeout: Option<Duration>,
 }
 
 impl Server {
@@ -41,13 +43,27 @@ impl Server {
     /// Uses a listener that exists.
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, drain_time: Duration::from_secs(30) }
+        Self {
+            listener,
+            drain_time: Duration::from_secs(30),
+            write_timeout: Some(Duration::from_secs(60)),
+        }
     }
 
     /// How long [`run`](Self::run) waits for answers under way once it was told to stop. Default: 30 s.
     #[must_use]
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.drain_time = time;
+        self
+    }
+
+    /// How long a client may take nothing of an answer before its connection is closed. Default: 60 s, as nginx's
+    /// `send_timeout`. `None` or zero waits for ever.
+    ///
+    /// A client that does not read holds a worker of the application, which cannot write on.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.write_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self
     }
 
@@ -76,7 +92,7 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listener, drain_time } = self;
+        let Self { listener, drain_time, write_timeout } = self;
         let graceful = GracefulShutdown::new();
         // Aborts what is left in it when it is dropped.
         let mut connections = JoinSet::new();
@@ -86,7 +102,7 @@ impl Server {
                 () = &mut stop => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, remote)) => {
-                        if let Some(connection) = serve_connection(stream, remote, service.clone()) {
+                        if let Some(connection) = serve_connection(stream, remote, write_timeout, service.clone()) {
                             let connection = graceful.watch(connection);
                             connections.spawn(async move {
                                 if let Err(error) = connection.await {
@@ -110,13 +126,16 @@ impl Server {
     }
 }
 
-type HttpConnection<S> =
-    http1::Connection<TokioIo<TcpStream>, TowerToHyperService<WithConnection<S>>>;
+type HttpConnection<S> = http1::Connection<
+    TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>,
+    TowerToHyperService<WithConnection<S>>,
+>;
 
 /// `None` when the client is gone already.
 fn serve_connection<S, B>(
     stream: TcpStream,
     remote: SocketAddr,
+    write_timeout: Option<Duration>,
     service: S,
 ) -> Option<HttpConnection<S>>
 where
@@ -132,10 +151,12 @@ where
     stream.set_nodelay(true).ok()?;
     let connection = Connection::new(remote, stream.local_addr().ok()?);
     let service = TowerToHyperService::new(WithConnection { service, connection });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(write_timeout);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     Some(connection)
 }
 

@@ -2,6 +2,8 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use axum::Router;
@@ -165,4 +167,54 @@ fn what_cannot_be_built() {
         Gateway::builder("/").fpm("nonsense").build().unwrap_err(),
         BuildError::Address(_)
     ));
+}
+
+/// Serves the test scripts with one worker, and gives the address and what keeps it all alive.
+async fn one_worker(
+    set: impl FnOnce(fcgi_gateway::Builder) -> fcgi_gateway::Builder,
+    write_timeout: Duration,
+) -> (SocketAddr, (Scripts, PhpFpm, tokio::task::JoinHandle<()>)) {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::builder().workers(1).start());
+    let gateway = set(Gateway::builder(scripts.root()).fpm(fpm.address())).build().unwrap();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().write_timeout(write_timeout);
+    let address = server.local_addr().unwrap();
+    let running = tokio::spawn(server.run(gateway, core::future::pending()));
+    (address, (scripts, fpm, running))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stalls_in_its_body_is_told_so() {
+    let limit = Duration::from_millis(200);
+    let (address, _alive) = one_worker(|gateway| gateway.body_timeout(limit), limit).await;
+    let statuses = tokio::task::spawn_blocking(move || {
+        [
+            "Content-Length: 100\r\n\r\nx",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\na",
+            "Content-Length: 1000000\r\n\r\nx",
+        ]
+        .map(|rest| {
+            let mut client = fcgi_test_support::http::Connection::open(address);
+            let head = format!("POST /hash.php HTTP/1.1\r\nHost: example.org\r\n{rest}");
+            client.send_raw(head.as_bytes()).unwrap();
+            client.response(false).status
+        })
+    });
+    assert_eq!(statuses.await.unwrap(), [408; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_frees_the_worker_in_time() {
+    let limit = Duration::from_millis(200);
+    let (address, _alive) = one_worker(|gateway| gateway, limit).await;
+    let answer = tokio::task::spawn_blocking(move || {
+        use fcgi_test_support::http::{Connection, Request};
+        let mut idle = Connection::open(address);
+        // More than all buffers on the way hold.
+        idle.send_raw(b"GET /big.php?size=200000000 HTTP/1.1\r\nHost: example.org\r\n\r\n")
+            .unwrap();
+        let answer = Request::get("/zero.php").send(address).text();
+        drop(idle);
+        answer
+    });
+    assert_eq!(answer.await.unwrap(), "0");
 }

@@ -33,7 +33,8 @@ where
     B::Error: Into<BoxError>,
 {
     let params = request::environment(parts, &place, &gateway.server_software)?;
-    let body = request::body(body, gateway.spool_memory, gateway.spool_limit).await?;
+    let body = request::body(body, gateway.spool_memory, gateway.spool_limit, gateway.body_timeout)
+        .await?;
     let request = fcgi_tokio::Request::from_params(params).body(body);
     let client = gateway.client.clone();
     tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, "passed to the application");
@@ -43,7 +44,7 @@ where
         Err(error) => {
             let page = page_for(&error);
             let (method, path) = (&parts.method, parts.uri.path());
-            if page == Page::BAD_BODY {
+            if page == Page::BAD_BODY || page == Page::STALLED {
                 tracing::debug!(%method, path, %error, "the request ended early");
             } else {
                 StderrLog::new(path).add(error.stderr());
@@ -60,6 +61,7 @@ fn page_for(error: &Error) -> Page {
         ErrorKind::Timeout if error.phase() == Some(Phase::Queue) => Page::OVERLOADED,
         ErrorKind::Timeout => Page::TIMEOUT,
         ErrorKind::Overloaded | ErrorKind::CantMultiplex => Page::OVERLOADED,
+        ErrorKind::RequestBody if request::is_stalled(error) => Page::STALLED,
         ErrorKind::RequestBody => Page::BAD_BODY,
         ErrorKind::Request(RequestError::Begin(_)) => Page::FIELDS_TOO_LARGE,
         ErrorKind::Request(_) => Page::BAD_PATH,

@@ -1,5 +1,6 @@
 //! From an HTTP request to the application's: its variables and its body.
 
+use core::time::Duration;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use fcgi_proto::Params;
 use fcgi_proto::cgi::{Environment, EnvironmentError};
 use http::Version;
 use http::request::Parts;
+use tower_http::timeout::{TimeoutBody, TimeoutError};
 
 use crate::pages::Page;
 use crate::spool::{SpoolError, Spooled, spool};
@@ -78,8 +80,13 @@ fn page_for(error: EnvironmentError) -> Page {
 ///
 /// A short one is collected first: then a slow client does not keep a worker of the application waiting, and a client
 /// that leaves early has already said everything. A longer one of known length is streamed. One of unknown length is
-/// spooled until its length is known.
-pub(super) async fn body<B>(body: B, in_memory: usize, limit: u64) -> Result<fcgi_tokio::Body, Page>
+/// spooled until its length is known. In each case a client that sends nothing for `timeout` is given up.
+pub(super) async fn body<B>(
+    body: B,
+    in_memory: usize,
+    limit: u64,
+    timeout: Option<Duration>,
+) -> Result<fcgi_tokio::Body, Page>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -87,8 +94,13 @@ where
     if body.is_end_stream() {
         return Ok(fcgi_tokio::Body::empty());
     }
-    let spooled = match body.size_hint().exact() {
-        Some(length) if length > SHORT => return Ok(fcgi_tokio::Body::http(body)),
+    let length = body.size_hint().exact();
+    let body = TimeoutBody::new(timeout.unwrap_or(FOR_EVER), body);
+    let spooled = match length {
+        Some(length) if length > SHORT => {
+            let body = http_body_util::BodyDataStream::new(body);
+            return Ok(fcgi_tokio::Body::stream(body, Some(length)));
+        }
         Some(length) => spool(body, usize::MAX, length).await,
         None => spool(body, in_memory, limit).await,
     };
@@ -96,6 +108,7 @@ where
         Ok(Spooled::Memory(data)) => Ok(data.into()),
         Ok(Spooled::File(file, length)) => Ok(fcgi_tokio::Body::reader(file, Some(length))),
         Err(SpoolError::TooLarge) => Err(Page::TOO_LARGE),
+        Err(SpoolError::Body(error)) if is_stalled(&*error) => Err(Page::STALLED),
         Err(SpoolError::Body(error)) => {
             tracing::debug!(%error, "the request body broke off");
             Err(Page::BAD_BODY)
@@ -106,6 +119,14 @@ where
         }
     }
 }
+
+/// Whether an error is that of a client that has sent nothing for too long.
+pub(super) fn is_stalled(error: &(dyn core::error::Error + 'static)) -> bool {
+    error.is::<TimeoutError>() || error.source().is_some_and(is_stalled)
+}
+
+/// A year, as the timer takes no infinity.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The length of bodies that are collected before the application is asked; most forms are shorter.
 const SHORT: u64 = 64 * 1024;
