@@ -139,3 +139,16 @@ fn links_are_counted_and_not_shown() {
     assert!(text.starts_with("Depot {") && text.ends_with("idle: 1 }"), "{text}");
     assert!(!text.contains("secret"));
 }
+
+#[test]
+fn a_link_in_use_is_never_granted_even_where_the_pool_might_share() {
+    let multiplex = core::num::NonZeroU16::new(4).expect("not 0");
+    let mut depot = depot(Config::default().multiplex(multiplex).max_connections(2));
+    let conn = dial(&mut depot);
+    dial(&mut depot);
+    let waiter = wait(&mut depot);
+    assert!(depot.poll_turn(NOW).is_none());
+    depot.release(conn, Rc::new("one"), NOW);
+    let Some((who, Turn::Reuse { .. })) = depot.poll_turn(NOW) else { panic!("not handed on") };
+    assert_eq!(who, waiter);
+}

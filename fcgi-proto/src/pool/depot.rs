@@ -51,8 +51,12 @@ pub enum Turn<L> {
 
 impl<L> Depot<L> {
     /// A depot without connections.
+    ///
+    /// Whoever has a connection has it alone, so [`Config::multiplex`](super::Config::multiplex) is taken for 1: a connection
+    /// that several requests share is never idle here.
     #[must_use]
-    pub const fn new(pool: Pool) -> Self {
+    pub fn new(mut pool: Pool) -> Self {
+        pool.set_single();
         Self { pool, idle: BTreeMap::new() }
     }
 

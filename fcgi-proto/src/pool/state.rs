@@ -141,6 +141,13 @@ impl Pool {
         self.serve_queue(self.latest);
     }
 
+    /// No connection is shared, whatever the settings say.
+    pub(super) fn set_single(&mut self) {
+        for upstream in 0..self.stock.upstreams().len() {
+            self.set_multiplex(upstream, NonZeroU16::MIN);
+        }
+    }
+
     /// A request on the connection has ended. `is_reusable` says whether the connection is fit for another; once it was
     /// not, it carries no more.
     pub fn release(&mut self, conn: ConnId, is_reusable: bool, now: Duration) -> Released {
