@@ -67,15 +67,24 @@ impl<H> Place<H> {
     fn take(shared: &Arc<Shared<H>>, link: &Arc<Link>) -> Option<Self> {
         // Only one thread at a time starts requests of a connection.
         let is_counted = link.running.load(Ordering::Acquire) > 0;
-        let less = |count: u32| count.checked_sub(1);
-        if is_counted
-            && shared.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_err()
-        {
+        if is_counted && !take_one(&shared.places) {
             return None;
         }
         link.running.fetch_add(1, Ordering::AcqRel);
         Some(Self { shared: Arc::clone(shared), link: Arc::clone(link), is_counted })
     }
+}
+
+/// Takes one from a count; false when there is none.
+fn take_one(count: &AtomicU32) -> bool {
+    let mut seen = count.load(Ordering::Acquire);
+    while let Some(less) = seen.checked_sub(1) {
+        match count.compare_exchange_weak(seen, less, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(now) => seen = now,
+        }
+    }
+    false
 }
 
 impl<H> Drop for Place<H> {
