@@ -23,7 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Call(Box<call::CallArgs>),
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     Demo(demo::DemoArgs),
 }
 
@@ -32,11 +32,7 @@ fn main() -> ExitCode {
         Command::Call(args) => call::main(*args),
         Command::Serve(args) => {
             log("info");
-            let result = args
-                .runtime()
-                .map_err(serve::ServeError::Runtime)
-                .and_then(|runtime| runtime.block_on(serve::run(args)));
-            end(result)
+            end(serve::main(*args))
         }
         Command::Demo(args) => {
             log("warn");

@@ -1,0 +1,47 @@
+//! Why `fcgi serve` ends other than by a signal.
+
+use core::fmt;
+use std::io;
+
+use fcgi_gateway::supervisor::StartError;
+
+/// Why `fcgi serve` did not start.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// The file with settings.
+    Config(String),
+    /// The folder of the site.
+    Site(String),
+    /// The address to listen on.
+    Listen { address: String, source: io::Error },
+    /// PHP.
+    Php(StartError),
+    /// A signal came before everything was ready.
+    Interrupted,
+    /// The system refused something basic.
+    Runtime(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(message) | Self::Site(message) => f.write_str(message),
+            Self::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("; another program listens there, choose another port with --listen (0 for a free one)")
+                    }
+                    io::ErrorKind::PermissionDenied => f.write_str("; ports below 1024 need more rights, try --listen 127.0.0.1:8080"),
+                    io::ErrorKind::InvalidInput => f.write_str("; expected HOST:PORT, such as 127.0.0.1:8080"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Php(error) => error.fmt(f),
+            Self::Interrupted => f.write_str("stopped before PHP was ready"),
+            Self::Runtime(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}

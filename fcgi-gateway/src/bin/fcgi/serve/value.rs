@@ -1,0 +1,86 @@
+//! Values that read the same on the command line and in the file.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::str::FromStr;
+use core::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+
+/// A time in whole or fractional seconds: `30`, `0.5`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl Seconds {
+    fn new(seconds: f64) -> Result<Self, String> {
+        let time = Duration::try_from_secs_f64(seconds);
+        time.map(Self).map_err(|_| "expected a number of seconds that is not negative".to_owned())
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+        Self::new(seconds)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// For a key whose value is text that `T` reads, as the flag does.
+pub(crate) fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// For the key of a flag that may be given several times: a list of texts, or a single one.
+pub(crate) fn texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    deserializer.deserialize_any(OneOrMany(PhantomData)).map(Some)
+}
+
+struct OneOrMany<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for OneOrMany<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        text.parse().map(|value| vec![value]).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(text) = list.next_element::<String>()? {
+            values.push(text.parse().map_err(de::Error::custom)?);
+        }
+        Ok(values)
+    }
+}
+
+/// For each field: what was said here, else what the fallback says.
+///
+/// All fields are listed, so that the compiler finds one that was forgotten.
+macro_rules! or_else {
+    ($own:ident, $fallback:ident: $($field:ident),* $(,)?) => {{
+        let Self { $($field),* } = $own;
+        Self { $($field: $field.or($fallback.$field)),* }
+    }};
+}
+pub(crate) use or_else;
