@@ -1042,6 +1042,80 @@ fn figures() {
     assert_eq!((now.dials, now.failed_dials, now.reuses), (2, 1, 0));
 }
 
+// Addresses that come and go.
+
+#[test]
+fn an_address_that_is_removed_ends_with_its_requests() {
+    let mut pool = Pool::new(config(), 1);
+    let (idle, busy, dialling) = (pool.served(START), pool.served(START), pool.dial(START));
+    pool.release(idle, true, START);
+    let added = pool.add_upstream();
+    pool.remove_upstream(0, START);
+    assert!(pool.is_removed(0) && !pool.is_removed(added) && pool.is_removed(7));
+    assert_eq!(pool.actions(START), [Action::Close(idle)]);
+    // What is under way goes on, to its end.
+    pool.handle_connected(dialling, START);
+    assert_eq!(pool.snapshot().in_flight, 2);
+    assert_eq!(pool.release(busy, true, START), Released::Close);
+    assert_eq!(pool.release(dialling, true, START), Released::Close);
+    // New requests go elsewhere, however many.
+    for _ in 0..8 {
+        assert!(
+            matches!(pool.acquire(START), Ok(Grant::Dial { upstream, .. }) if upstream == added)
+        );
+    }
+    pool.wait(START);
+    assert_eq!(pool.snapshot().connections, 8);
+}
+
+#[test]
+fn the_place_of_an_address_is_used_again_once_it_is_empty() {
+    let mut pool = Pool::new(config(), 2);
+    let conns = [pool.served(START), pool.served(START)];
+    pool.remove_upstream(0, START);
+    pool.remove_upstream(1, START);
+    assert_eq!(pool.add_upstream(), 2, "the others still have connections");
+    for conn in conns {
+        pool.release(conn, true, START);
+    }
+    assert_eq!(pool.add_upstream(), 0);
+    assert!(!pool.is_removed(0), "and it is as new");
+}
+
+#[test]
+fn callers_wait_for_an_address_to_come() {
+    let mut pool = Pool::new(config(), 1);
+    pool.remove_upstream(0, START);
+    let waiter = pool.wait(START);
+    assert_eq!(pool.poll_timeout(START), None);
+    let added = pool.add_upstream();
+    let actions = pool.actions(START);
+    assert!(
+        matches!(&actions[..], [Action::Grant(granted, Grant::Dial { upstream, .. })]
+            if *granted == waiter && *upstream == added),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn the_backoff_of_a_removed_address_holds_nobody_up() {
+    let mut pool = Pool::new(config(), 2);
+    let conn = pool.dial(START);
+    let Some(failing) = (0..2).find(|index| {
+        let mut other = Pool::new(config(), 2);
+        matches!(other.acquire(START), Ok(Grant::Dial { upstream, .. }) if upstream == *index)
+    }) else {
+        panic!("one of the two")
+    };
+    pool.handle_connect_error(conn, START);
+    pool.remove_upstream(1 - failing, START);
+    let waiter = pool.wait(START);
+    pool.remove_upstream(failing, START);
+    assert_eq!(pool.poll_timeout(START), None, "nothing to wait for but an address");
+    pool.add_upstream();
+    assert!(matches!(pool.actions(START)[..], [Action::Grant(granted, _)] if granted == waiter));
+}
+
 // Trying again.
 
 // spec: S22

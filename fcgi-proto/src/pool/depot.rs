@@ -1,5 +1,6 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
+use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::{AcquireError, Action, ConnId, Grant, Pool, Snapshot, WaitError, WaiterId};
@@ -128,6 +129,24 @@ impl<L> Depot<L> {
         if !self.pool.release(conn, true, now).is_keep() {
             self.idle.remove(&conn);
         }
+    }
+
+    /// As [`Pool::add_upstream`].
+    pub fn add_upstream(&mut self) -> usize {
+        let index = self.pool.add_upstream();
+        self.pool.set_multiplex(index, NonZeroU16::MIN);
+        index
+    }
+
+    /// As [`Pool::remove_upstream`].
+    pub fn remove_upstream(&mut self, upstream: usize, now: Duration) {
+        self.pool.remove_upstream(upstream, now);
+    }
+
+    /// As [`Pool::is_removed`].
+    #[must_use]
+    pub fn is_removed(&self, upstream: usize) -> bool {
+        self.pool.is_removed(upstream)
     }
 
     /// The figures of the pool.

@@ -45,6 +45,9 @@ impl Pool {
     /// An idle connection that is to be closed: one that idles too long, or whose worker somebody waits for.
     fn overdue(&self, upstream: usize, now: Duration) -> Option<ConnId> {
         let (id, conn) = self.stock.first(upstream, Row::Idle)?;
+        if conn.is_retired {
+            return Some(id);
+        }
         let limit = self.config.idle_timeout;
         let is_past = limit.is_some_and(|limit| conn.since.saturating_add(limit) <= now);
         (is_past || self.somebody_waits(upstream, now)).then_some(id)

@@ -141,6 +141,38 @@ impl Pool {
         self.serve_queue(self.latest);
     }
 
+    /// An address more, at the end of the list or in the place of one that was [removed](Self::remove_upstream) and has
+    /// no connection left: its index. Callers that wait are told of their turn by [`poll_action`](Self::poll_action).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use fcgi_proto::pool::{Config, Grant, Pool};
+    ///
+    /// let mut pool = Pool::new(Config::default(), 1);
+    /// let index = pool.add_upstream();
+    /// pool.remove_upstream(0, Duration::ZERO);
+    /// let Ok(Grant::Dial { upstream, .. }) = pool.acquire(Duration::ZERO) else { panic!() };
+    /// assert_eq!(upstream, index);
+    /// ```
+    pub fn add_upstream(&mut self) -> usize {
+        let index = self.stock.add_upstream(Upstream::new(self.config.multiplex));
+        self.serve_queue(self.latest);
+        index
+    }
+
+    /// An address is no longer to be used. Its idle connections are closed, and those in use after their request, which
+    /// goes on; callers wait for the other addresses, if there are any.
+    pub fn remove_upstream(&mut self, upstream: usize, now: Duration) {
+        self.stock.remove_upstream(upstream);
+        self.advance(now);
+    }
+
+    /// Whether an address is [removed](Self::remove_upstream). One that never was is as well.
+    #[must_use]
+    pub fn is_removed(&self, upstream: usize) -> bool {
+        self.stock.upstream(upstream).is_none_or(Upstream::is_removed)
+    }
+
     /// No connection is shared, whatever the settings say.
     pub(super) fn set_single(&mut self) {
         for upstream in 0..self.stock.upstreams().len() {

@@ -125,10 +125,32 @@ impl Stock {
     pub(super) fn set_multiplex(&mut self, index: usize, requests: NonZeroU16) {
         let Some(upstream) = self.upstreams.get_mut(index) else { return };
         upstream.multiplex = requests;
+        self.update_all(index, |_| {});
+    }
+
+    /// An address more: in the place of one that is gone, or in a new one.
+    pub(super) fn add_upstream(&mut self, upstream: Upstream) -> usize {
+        let mut places = self.upstreams.iter_mut().enumerate();
+        if let Some((index, place)) = places.find(|(_, place)| place.is_gone()) {
+            *place = upstream;
+            return index;
+        }
+        self.upstreams.push(upstream);
+        self.upstreams.len() - 1
+    }
+
+    /// Begins no further request at the address. What is in flight goes on; the rest is for the caller to close.
+    pub(super) fn remove_upstream(&mut self, index: usize) {
+        let Some(upstream) = self.upstreams.get_mut(index) else { return };
+        upstream.remove();
+        self.update_all(index, |conn| conn.is_retired = true);
+    }
+
+    fn update_all(&mut self, index: usize, change: impl Fn(&mut Conn)) {
         for place in 0..self.conns.places() {
             let found = self.conns.at(place).filter(|(_, conn)| conn.upstream == index);
             if let Some((id, _)) = found {
-                self.update(id, |_| {});
+                self.update(id, &change);
             }
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct Upstream {
     shared: List,
     idle: List,
     backoff: Option<Backoff>,
+    /// No request begins here any more; its place is used again once its connections are gone.
+    is_removed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,22 @@ impl Upstream {
             shared: List::default(),
             idle: List::default(),
             backoff: None,
+            is_removed: false,
         }
+    }
+
+    pub(super) fn remove(&mut self) {
+        self.is_removed = true;
+        self.backoff = None;
+    }
+
+    pub(super) const fn is_removed(&self) -> bool {
+        self.is_removed
+    }
+
+    /// Whether its place may be given to another address.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.is_removed && self.connections == 0
     }
 
     pub(super) const fn row(&self, row: Row) -> &List {
@@ -62,7 +79,8 @@ impl Upstream {
 
     /// Whether a request could begin, `waiting` callers being without a place.
     pub(super) fn has_room(&self, config: &Config, waiting: usize, now: Duration) -> bool {
-        self.shared.len() + self.idle.len() > 0 || self.may_dial(config, waiting, now)
+        !self.is_removed
+            && (self.shared.len() + self.idle.len() > 0 || self.may_dial(config, waiting, now))
     }
 
     fn may_dial(&self, config: &Config, waiting: usize, now: Duration) -> bool {
@@ -75,7 +93,7 @@ impl Upstream {
 
     /// Whether it can serve nobody before its backoff has passed.
     pub(super) fn is_unreachable(&self, now: Duration) -> bool {
-        self.connections == self.dialling && self.is_backing_off(now)
+        self.is_removed || self.connections == self.dialling && self.is_backing_off(now)
     }
 
     fn is_backing_off(&self, now: Duration) -> bool {
@@ -91,7 +109,7 @@ impl Upstream {
     }
 
     pub(super) fn handle_connect_error(&mut self, config: &Config, now: Duration) {
-        if self.is_backing_off(now) {
+        if self.is_removed || self.is_backing_off(now) {
             // Dials that began together fail together, which says no more than the first of them.
             return;
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::Config as ConnectionConfig;
-use fcgi_proto::pool::{Config, Pool as Policy, Snapshot, may_dial_again};
+use fcgi_proto::pool::{Config, Snapshot, may_dial_again};
 use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts};
 use tokio::time::Instant;
 
 use super::driver::{Driver, Link, Owned};
 use super::lease::Lease;
-use super::shared::{NoPlace, Place, Shared};
+use super::shared::{NoPlace, Place, Shared, nowhere};
 use super::{Body, MAX_CALL_BODY, Request, Response, ResponseBody, dial, within};
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
@@ -33,7 +33,6 @@ use super::{Body, MAX_CALL_BODY, Request, Response, ResponseBody, dial, within};
 #[derive(Clone)]
 pub struct Pool {
     shared: Arc<Shared>,
-    addresses: Arc<[Address]>,
     timeouts: Timeouts,
 }
 
@@ -58,9 +57,30 @@ impl Pool {
     /// [`Config::queue_timeout`].
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
-        let addresses: Arc<[Address]> = addresses.into_iter().collect();
-        let shared = Shared::new(Policy::new(config, addresses.len()));
-        Self { shared, addresses, timeouts: Timeouts::default() }
+        Self { shared: Shared::new(config, addresses), timeouts: Timeouts::default() }
+    }
+
+    /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
+    ///
+    /// Addresses that stay keep their connections. At one that goes, requests under way go on to their end, and idle
+    /// connections are closed at once. Callers that wait get the new addresses. When there are none, everybody waits,
+    /// for as long as the queue allows.
+    ///
+    /// ```
+    /// use fcgi_tokio::{Address, Pool, PoolConfig};
+    ///
+    /// let pool = Pool::new([Address::tcp("10.0.0.1", 9000)], PoolConfig::default());
+    /// pool.set_addresses([Address::tcp("10.0.0.1", 9000), Address::tcp("10.0.0.2", 9000)]);
+    /// assert_eq!(pool.addresses().len(), 2);
+    /// ```
+    pub fn set_addresses(&self, addresses: impl IntoIterator<Item = Address>) {
+        self.shared.set_addresses(addresses);
+    }
+
+    /// The addresses now in use, in no particular order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.shared.addresses().iter().map(|address| Address::clone(address)).collect()
     }
 
     /// Sets the time limits of all requests that bring none of their own.
@@ -126,11 +146,11 @@ impl Pool {
     ) -> Result<Response, (Error, bool)> {
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
         let place = self.acquire(started, &timeouts).await.map_err(|error| (error, false))?;
-        let address = self.address(place.upstream).clone();
+        let address = Arc::clone(&place.address);
         let (place, link) =
             self.connect(place, &address, started, &timeouts).await.map_err(|error| {
                 tries.failed_dials += 1;
-                let again = may_dial_again(tries.failed_dials, self.addresses.len());
+                let again = may_dial_again(tries.failed_dials, self.shared.addresses().len());
                 (error, is_replayable && again)
             })?;
         let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
@@ -138,7 +158,7 @@ impl Pool {
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
-                    let body = ResponseBody::new(driver, address, first);
+                    let body = ResponseBody::new(driver, Address::clone(&address), first);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
@@ -156,7 +176,7 @@ impl Pool {
         let limits = [(timeouts.queue(), Phase::Queue), (timeouts.total(), Phase::Total)];
         let place = within(started, limits, self.shared.acquire())
             .await
-            .map_err(|error| error.to(self.address(0)))?;
+            .map_err(|error| error.to(&self.first_address()))?;
         place.map_err(|reason| self.no_place(&reason, timeouts))
     }
 
@@ -187,14 +207,14 @@ impl Pool {
         match *reason {
             NoPlace::Full { limit } => Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue),
             NoPlace::Expired => Error::timeout(Phase::Queue, timeouts.queue().unwrap_or_default()),
-            NoPlace::Unreachable(kind) => Error::connect(self.address(0), kind.into()),
+            NoPlace::Unreachable(kind) => Error::connect(&self.first_address(), kind.into()),
         }
-        .to(self.address(0))
+        .to(&self.first_address())
     }
 
-    fn address(&self, index: usize) -> &Address {
-        static NONE: Address = Address::Unix(String::new());
-        self.addresses.get(index).unwrap_or(&NONE)
+    /// For messages about no address in particular.
+    fn first_address(&self) -> Arc<Address> {
+        self.shared.addresses().into_iter().next().unwrap_or_else(nowhere)
     }
 }
 
@@ -207,7 +227,7 @@ struct Tries {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.addresses())
             .field("metrics", &self.metrics())
             .finish_non_exhaustive()
     }

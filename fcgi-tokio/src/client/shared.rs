@@ -3,7 +3,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use fcgi_proto::pool::{AcquireError, ConnId, Depot, Pool, Turn, WaitError, WaiterId};
+use fcgi_proto::Address;
+use fcgi_proto::pool::{AcquireError, Config, ConnId, Depot, Pool, Turn, WaitError, WaiterId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ pub(super) struct Shared {
 
 struct State {
     depot: Depot<Link>,
+    /// By the policy's index. One that was removed stays here until its place is used again.
+    addresses: Vec<Arc<Address>>,
     waiting: HashMap<WaiterId, oneshot::Sender<Turn<Link>>>,
     counts: Metrics,
     last_connect_error: Option<io::ErrorKind>,
@@ -33,7 +36,7 @@ struct State {
 pub(super) struct Place {
     pub(super) lease: Lease,
     pub(super) link: Option<Link>,
-    pub(super) upstream: usize,
+    pub(super) address: Arc<Address>,
 }
 
 /// Why there is no place.
@@ -45,9 +48,11 @@ pub(super) enum NoPlace {
 }
 
 impl Shared {
-    pub(super) fn new(policy: Pool) -> Arc<Self> {
+    pub(super) fn new(config: Config, addresses: impl IntoIterator<Item = Address>) -> Arc<Self> {
+        let addresses = Vec::from_iter(addresses.into_iter().map(Arc::new));
         let state = State {
-            depot: Depot::new(policy),
+            depot: Depot::new(Pool::new(config, addresses.len())),
+            addresses,
             waiting: HashMap::new(),
             counts: Metrics::default(),
             last_connect_error: None,
@@ -71,10 +76,47 @@ impl Shared {
             };
             let lease = Lease::new(Arc::clone(self), conn, link.is_some());
             if link.as_ref().is_none_or(|link| !link.is_stale()) {
-                return Ok(Place { lease, link, upstream });
+                return Ok(Place { lease, link, address: self.address(upstream) });
             }
             self.count(|counts| counts.stale += 1);
         }
+    }
+
+    /// The addresses in use.
+    pub(super) fn addresses(&self) -> Vec<Arc<Address>> {
+        let state = self.lock();
+        let all = state.addresses.iter().enumerate();
+        let used = all.filter(|(index, _)| !state.depot.is_removed(*index));
+        used.map(|(_, address)| Arc::clone(address)).collect()
+    }
+
+    /// Replaces the addresses; those that stay keep their connections.
+    pub(super) fn set_addresses(&self, wanted: impl IntoIterator<Item = Address>) {
+        let mut wanted = Vec::from_iter(wanted);
+        self.act(|state, now| {
+            for index in 0..state.addresses.len() {
+                if state.depot.is_removed(index) {
+                    continue;
+                }
+                match wanted.iter().position(|address| *address == *state.addresses[index]) {
+                    Some(place) => drop(wanted.swap_remove(place)),
+                    None => state.depot.remove_upstream(index, now),
+                }
+            }
+            for address in wanted {
+                let (index, address) = (state.depot.add_upstream(), Arc::new(address));
+                match state.addresses.get_mut(index) {
+                    Some(place) => *place = address,
+                    None => state.addresses.push(address),
+                }
+            }
+        });
+    }
+
+    fn address(&self, upstream: usize) -> Arc<Address> {
+        let state = self.lock();
+        // Without any address the policy has one all the same.
+        state.addresses.get(upstream).map_or_else(nowhere, Arc::clone)
     }
 
     pub(super) fn on_connected(&self, conn: ConnId) {
@@ -172,6 +214,11 @@ impl Shared {
         // Nothing in here panics halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What stands for the address when there is none.
+pub(super) fn nowhere() -> Arc<Address> {
+    Arc::new(Address::Unix(String::new()))
 }
 
 /// A caller in the queue.
