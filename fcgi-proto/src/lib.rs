@@ -54,5 +54,5 @@ pub use outbox::Outgoing;
 pub use params::Params;
 pub use request::{BodyLen, Parts, Request, RequestError};
 pub use slots::RequestKey;
-pub use timeouts::{Phase, Timeouts};
+pub use timeouts::{Phase, Timeouts, Timings};
 pub use wire::{ProtocolStatus, RecordType, Role};

@@ -134,6 +134,20 @@ impl Timeouts {
     }
 }
 
+/// How long the phases of an exchange took, up to the head of the response.
+///
+/// Adapters measure; a phase that was left out, such as connecting when a kept connection was used, took no time. After a
+/// second attempt the time of the first is part of [`queue`](Self::queue).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// From the call to a place on a connection.
+    pub queue: Duration,
+    /// Resolving and connecting.
+    pub connect: Duration,
+    /// From there to the head of the response: sending, waiting, and the script's own work.
+    pub head: Duration,
+}
+
 fn or_off(limit: impl Into<Option<Duration>>) -> Option<Duration> {
     limit.into().filter(|limit| !limit.is_zero())
 }

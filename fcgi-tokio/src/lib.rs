@@ -24,7 +24,7 @@ pub use client::{
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::End;
 pub use fcgi_proto::pool::Config as PoolConfig;
-pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts};
+pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts, Timings};
 pub use server::{Listener, Server, serve};
 
 /// The examples of the README, compiled.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fcgi_test_support::{PhpFpm, Scripts, wait_until};
-use fcgi_tokio::{Address, ErrorKind, Phase, Pool, PoolConfig, Request, Timeouts};
+use fcgi_tokio::{Address, Body, ErrorKind, Phase, Pool, PoolConfig, Request, Timeouts};
 use tokio::task::JoinSet;
 
 fn address(fpm: &PhpFpm) -> Address {
@@ -36,6 +36,11 @@ async fn a_connection_is_kept_and_used_again() {
     }
     let metrics = pool.metrics();
     assert_eq!((metrics.pool.dials, metrics.pool.reuses, metrics.pool.idle), (1, 9, 1));
+    let answer = pool.execute(Request::get(scripts.path("sleep.php?ms=20"))).await.unwrap();
+    assert_eq!(answer.address(), &address(&fpm));
+    let timings = answer.timings();
+    assert!(timings.head >= Duration::from_millis(20), "{timings:?}");
+    assert!(timings.connect < timings.head, "nothing was dialled: {timings:?}");
 }
 
 #[tokio::test]
@@ -178,6 +183,12 @@ async fn two_addresses_share_the_load_and_one_may_fail() {
     assert!(dials >= 2, "{dials} dials");
     first.stop();
     run(&pool, 40, &scripts.path("zero.php"), "0").await;
+    // A dial that fails has taken nothing of a streamed body.
+    for _ in 0..20 {
+        let body = Body::reader(&b"streamed"[..], Some(8));
+        let request = Request::post(scripts.path("echo.php")).body(body);
+        assert_eq!(pool.call(request).await.expect("an answer").body(), "streamed");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::Config;
-use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts};
+use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts, Timings};
 use tokio::time::Instant;
 
 pub use body::Body;
@@ -138,6 +138,7 @@ impl Client {
         let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
         let io = dial(&self.address, started, &timeouts).await?;
+        let connect = started.elapsed();
         let link = Link::new(io, Config::default());
         let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)
             .map_err(|error| error.to(&self.address))?;
@@ -145,7 +146,9 @@ impl Client {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
                     let body = ResponseBody::new(driver, self.address.clone(), first);
-                    return Ok(Response::new(head, body));
+                    let head_time = started.elapsed().saturating_sub(connect);
+                    let timings = Timings { queue: Duration::ZERO, connect, head: head_time };
+                    return Ok(Response::new(head, body, timings));
                 }
                 Ok(_) => {}
                 Err(error) => return Err(error.to(&self.address)),
@@ -172,26 +175,30 @@ impl Client {
     }
 }
 
-/// Connects within the limits, which count from `started`.
+/// Connects within the limits. That on the whole counts from `started`.
 async fn dial(address: &Address, started: Instant, timeouts: &Timeouts) -> Result<Stream, Error> {
-    let limits = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)];
-    within(started, limits, Stream::connect(address))
+    let limits = [
+        (Instant::now(), timeouts.connect(), Phase::Connect),
+        (started, timeouts.total(), Phase::Total),
+    ];
+    within(limits, Stream::connect(address))
         .await
         .map_err(|error| error.to(address))?
         .map_err(|error| Error::connect(address, error))
 }
 
-/// Waits no longer than the shortest of some limits, which count from `started`.
+/// Waits until the first of some limits has passed, each counting from its moment.
 async fn within<T>(
-    started: Instant,
-    limits: [(Option<Duration>, Phase); 2],
+    limits: [(Instant, Option<Duration>, Phase); 2],
     future: impl Future<Output = T>,
 ) -> Result<T, Error> {
-    let shortest = limits.into_iter().filter_map(|(limit, phase)| Some((limit?, phase)));
-    let Some((limit, phase)) = shortest.min_by_key(|(limit, _)| *limit) else {
+    let deadlines = limits.into_iter().filter_map(|(from, limit, phase)| {
+        let limit = limit?;
+        Some((from.checked_add(limit)?, limit, phase))
+    });
+    let Some((deadline, limit, phase)) = deadlines.min_by_key(|(deadline, ..)| *deadline) else {
         return Ok(future.await);
     };
-    let Some(deadline) = started.checked_add(limit) else { return Ok(future.await) };
     let result = tokio::time::timeout_at(deadline, future).await;
     result.map_err(|_elapsed| Error::timeout(phase, limit))
 }

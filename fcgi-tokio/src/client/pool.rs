@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::Config as ConnectionConfig;
 use fcgi_proto::pool::{Config, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts};
+use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts, Timings};
 use tokio::time::Instant;
 
 use super::driver::{Driver, Link, Owned};
@@ -107,11 +107,10 @@ impl Pool {
             request.into_parts().map_err(|error| Error::new(ErrorKind::Request(error)))?;
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
-            let spare = body.try_clone();
-            match self.attempt(&parts, body, started, spare.is_some(), &mut tries).await {
+            match self.attempt(&parts, body, started, &mut tries).await {
                 Ok(response) => return Ok(response),
-                Err((error, false)) => return Err(error),
-                Err((error, true)) => body = spare.ok_or(error)?,
+                Err((error, None)) => return Err(error),
+                Err((_, Some(again))) => body = again,
             }
         }
     }
@@ -135,37 +134,49 @@ impl Pool {
         self.shared.metrics()
     }
 
-    /// One attempt; an error comes with whether to try again.
+    /// One attempt; an error comes with the body, whole, when there should be another.
     async fn attempt(
         &self,
         parts: &Parts,
         body: Body,
         started: Instant,
-        is_replayable: bool,
         tries: &mut Tries,
-    ) -> Result<Response, (Error, bool)> {
+    ) -> Result<Response, (Error, Option<Body>)> {
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
-        let place = self.acquire(started, &timeouts).await.map_err(|error| (error, false))?;
+        let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
-        let (place, link) =
-            self.connect(place, &address, started, &timeouts).await.map_err(|error| {
+        let queued = started.elapsed();
+        let (place, link) = match self.connect(place, &address, started, &timeouts).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Nothing was sent, and nothing of the body was read.
                 tries.failed_dials += 1;
-                let again = may_dial_again(tries.failed_dials, self.shared.addresses().len());
-                (error, is_replayable && again)
-            })?;
+                let addresses = self.shared.addresses().len();
+                let again = may_dial_again(tries.failed_dials, addresses).then_some(body);
+                return Err((error, again));
+            }
+        };
+        let spare = body.try_clone();
+        let connected = started.elapsed();
         let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
-            .map_err(|error| (error.to(&address), false))?;
+            .map_err(|error| (error.to(&address), None))?;
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
                     let body = ResponseBody::new(driver, Address::clone(&address), first);
-                    return Ok(Response::new(head, body));
+                    let timings = Timings {
+                        queue: queued,
+                        connect: connected.saturating_sub(queued),
+                        head: started.elapsed().saturating_sub(connected),
+                    };
+                    return Ok(Response::new(head, body, timings));
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let again = driver.may_retry(is_replayable, tries.number);
+                    let may_retry = driver.may_retry(spare.is_some(), tries.number);
                     tries.number += 1;
-                    self.shared.count(|counts| counts.retries += u64::from(again));
+                    let again = spare.filter(|_| may_retry);
+                    self.shared.count(|counts| counts.retries += u64::from(again.is_some()));
                     return Err((error.to(&address), again));
                 }
             }
@@ -173,8 +184,9 @@ impl Pool {
     }
 
     async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
-        let limits = [(timeouts.queue(), Phase::Queue), (timeouts.total(), Phase::Total)];
-        let place = within(started, limits, self.shared.acquire())
+        let limits =
+            [(started, timeouts.queue(), Phase::Queue), (started, timeouts.total(), Phase::Total)];
+        let place = within(limits, self.shared.acquire())
             .await
             .map_err(|error| error.to(&self.first_address()))?;
         place.map_err(|reason| self.no_place(&reason, timeouts))

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use fcgi_proto::cgi::{FullResponse, ResponseHead};
 use fcgi_proto::client::End;
-use fcgi_proto::{Address, Error, ErrorKind};
+use fcgi_proto::{Address, Error, ErrorKind, Timings};
 use http_body::Frame;
 
 use super::driver::{Driver, Owned};
@@ -16,11 +16,24 @@ use super::driver::{Driver, Owned};
 pub struct Response {
     head: ResponseHead,
     body: ResponseBody,
+    timings: Timings,
 }
 
 impl Response {
-    pub(super) const fn new(head: ResponseHead, body: ResponseBody) -> Self {
-        Self { head, body }
+    pub(super) const fn new(head: ResponseHead, body: ResponseBody, timings: Timings) -> Self {
+        Self { head, body, timings }
+    }
+
+    /// How long it took until the head was here.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    /// Who answered.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.body.address
     }
 
     /// Status, reason and headers.
