@@ -9,6 +9,12 @@ pub(crate) const MAX_FREE_RECORDS: u32 = 1000;
 /// Output held by a client: one record's worth of a body that is waiting, as much again as a socket buffer holds.
 pub(crate) const CLIENT_MAX_BUFFERED: usize = 64 * 1024;
 
+/// Bytes of one response that a client holds for a slow consumer: a few full reads. nginx buffers 64 KiB of one in memory.
+pub(crate) const REQUEST_WINDOW: usize = 256 * 1024;
+
+/// The same for all requests of a connection together: sixteen slow consumers.
+pub(crate) const CONNECTION_WINDOW: usize = 4 * 1024 * 1024;
+
 /// Output held by an application: several requests share it.
 pub(crate) const SERVER_MAX_BUFFERED: usize = 256 * 1024;
 

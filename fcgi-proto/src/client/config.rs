@@ -18,6 +18,8 @@ pub struct Config {
     pub(super) max_free_records: u32,
     pub(super) max_values: u16,
     pub(super) split_large_pairs: bool,
+    pub(super) request_window: usize,
+    pub(super) connection_window: usize,
 }
 
 impl Config {
@@ -80,6 +82,25 @@ impl Config {
         self.split_large_pairs = split;
         self
     }
+
+    /// How many bytes of one response the caller may [hold](super::Connection::hold) before the connection pauses.
+    /// Default: 256 KiB.
+    ///
+    /// FastCGI has no windows of its own, so a pause stalls the other requests too; a larger one lets a consumer be slow
+    /// for longer before the others notice. hyper gives 2 MiB to a stream of HTTP/2. Soft by what was read already.
+    #[must_use]
+    pub fn request_window(mut self, bytes: usize) -> Self {
+        self.request_window = bytes;
+        self
+    }
+
+    /// How many bytes of all responses together the caller may [hold](super::Connection::hold) before the connection
+    /// pauses. Default: 4 MiB; hyper gives 5 MiB to a connection of HTTP/2. Soft by what was read already.
+    #[must_use]
+    pub fn connection_window(mut self, bytes: usize) -> Self {
+        self.connection_window = bytes;
+        self
+    }
 }
 
 impl Default for Config {
@@ -91,6 +112,8 @@ impl Default for Config {
             max_free_records: limits::MAX_FREE_RECORDS,
             max_values: limits::MAX_VALUES,
             split_large_pairs: false,
+            request_window: limits::REQUEST_WINDOW,
+            connection_window: limits::CONNECTION_WINDOW,
         }
     }
 }

@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::account::Account;
 use super::ids::Ids;
-use super::phase::Phase;
+use super::phase::{Open, Phase};
 use super::{Config, Event, Request};
 use crate::decode::Decoder;
 use crate::error::{BeginError, ProtocolError};
@@ -17,7 +18,8 @@ pub struct Connection {
     pub(super) config: Config,
     pub(super) decoder: Decoder,
     outbox: Outbox,
-    pub(super) slots: Slots<Phase>,
+    pub(super) slots: Slots<Open>,
+    pub(super) account: Account,
     pub(super) ids: Ids,
     pub(super) free_records: FreeRecords,
     /// How many answers to GET_VALUES are due, and what has come of the next.
@@ -44,6 +46,7 @@ impl Connection {
             decoder: Decoder::new(),
             outbox: Outbox::new(config.max_buffered),
             slots: Slots::new(),
+            account: Account::new(&config),
             ids: Ids::default(),
             free_records: FreeRecords::new(config.max_free_records),
             values_due: 0,
@@ -117,7 +120,7 @@ impl Connection {
             self.state = State::Closing;
         }
         self.ids.use_id(request_id);
-        let key = self.slots.insert(request_id, Phase::begin(role));
+        let key = self.slots.insert(request_id, Open::begin(role));
         Ok(key.expect("next_id gives a free id"))
     }
 
@@ -126,11 +129,45 @@ impl Connection {
         if matches!(self.state, State::Failed(_)) {
             return None;
         }
-        let phase = self.slots.by_key(key)?;
-        if *phase == Phase::Aborted {
+        let open = self.slots.by_key(key)?;
+        if open.phase == Phase::Aborted {
             return None;
         }
-        Some(Request { request_id: key.request_id(), phase, outbox: &mut self.outbox })
+        let (outbox, account) = (&mut self.outbox, &mut self.account);
+        Some(Request { request_id: key.request_id(), open, outbox, account })
+    }
+
+    /// Says that so many bytes from this request's events are kept, because whoever consumes them is slow. Past
+    /// [`Config::request_window`] or [`Config::connection_window`] the connection no longer
+    /// [wants to read](Self::wants_read).
+    ///
+    /// Data that is used up before the next event needs no account. A request that has ended or was aborted holds nothing:
+    /// no more comes of it that a pause could keep away.
+    pub fn hold(&mut self, key: RequestKey, len: usize) {
+        if let Some(open) = self.slots.by_key(key).filter(|open| open.phase != Phase::Aborted) {
+            self.account.hold(&mut open.share, len);
+        }
+    }
+
+    /// Says that so many of the bytes that were [held](Self::hold) have been passed on.
+    pub fn release(&mut self, key: RequestKey, len: usize) {
+        if let Some(open) = self.slots.by_key(key) {
+            self.account.release(&mut open.share, len);
+        }
+    }
+
+    /// How many bytes are [held](Self::hold), over all requests.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.account.held()
+    }
+
+    /// Whether this request keeps the connection from reading: it holds more than its window, or a part of more than the
+    /// window of the connection.
+    #[must_use]
+    pub fn is_stalled_by(&mut self, key: RequestKey) -> bool {
+        let open = self.slots.by_key(key);
+        open.is_some_and(|open| self.account.is_cause(&open.share))
     }
 
     /// Asks for values such as `FCGI_MPXS_CONNS` (section 4.1); [`Event::Values`] brings the answer, if one comes.
@@ -182,10 +219,11 @@ impl Connection {
         self.outbox.is_full()
     }
 
-    /// Whether to read from the socket: true until the peer has closed or broken the protocol.
+    /// Whether to read from the socket: true until the peer has closed or broken the protocol, but for pauses while more
+    /// is [held](Self::hold) than the windows allow.
     #[must_use]
     pub const fn wants_read(&self) -> bool {
-        matches!(self.state, State::Open | State::Closing)
+        matches!(self.state, State::Open | State::Closing) && !self.account.is_over()
     }
 
     /// How many requests may begin now.
@@ -242,8 +280,8 @@ impl Connection {
     #[inline]
     fn whole_output<'b>(&mut self, input: &mut &'b [u8]) -> Option<Event<'b>> {
         let (header, data, rest) = self.decoder.peek_whole(input)?;
-        let (key, phase) = self.slots.at_once(header.request_id)?;
-        if data.is_empty() || *phase == Phase::Aborted {
+        let (key, open) = self.slots.at_once(header.request_id)?;
+        if data.is_empty() || open.phase == Phase::Aborted {
             return None;
         }
         let event = match header.record_type {

@@ -27,6 +27,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod account;
 mod config;
 mod connection;
 mod deadlines;

@@ -1,3 +1,4 @@
+use super::account::Share;
 use crate::Role;
 use crate::error::SendError;
 use crate::wire::RecordType;
@@ -17,8 +18,21 @@ pub(super) enum Phase {
     Aborted,
 }
 
-impl Phase {
+/// A request that has not ended.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) phase: Phase,
+    pub(super) share: Share,
+}
+
+impl Open {
     pub(super) fn begin(role: Role) -> Self {
+        Self { phase: Phase::begin(role), share: Share::default() }
+    }
+}
+
+impl Phase {
+    fn begin(role: Role) -> Self {
         Self::Stdin { then_data: role == Role::Filter }
     }
 

@@ -86,13 +86,14 @@ impl Connection {
         header: Header,
         end: EndRequest,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, phase)) = self.slots.remove(header.request_id) else {
+        let Some((key, mut open)) = self.slots.remove(header.request_id) else {
             return self.on_stray(header, true);
         };
+        self.account.release_all(&mut open.share);
         // Input that is still held for it would come as strays, or has told the peer to give up: php, libfcgi, uWSGI and
         // ruby then close or wedge the connection. A peer that multiplexes is known to skip strays.
         let is_single = self.config.max_requests.get() == 1;
-        if is_single && phase != Phase::Sent && self.state == State::Open {
+        if is_single && open.phase != Phase::Sent && self.state == State::Open {
             self.state = State::Closing;
         }
         self.free_records.refill();
@@ -109,7 +110,7 @@ impl Connection {
         data: &'b [u8],
         is_first: bool,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, phase)) = self.slots.by_id(header.request_id) else {
+        let Some((key, open)) = self.slots.by_id(header.request_id) else {
             return self.on_stray(header, is_first);
         };
         if data.is_empty() {
@@ -117,7 +118,7 @@ impl Connection {
             return self.on_free_record(is_first);
         }
         self.free_records.refill();
-        if *phase == Phase::Aborted {
+        if open.phase == Phase::Aborted {
             return Ok(None);
         }
         Ok(Some(match header.record_type {

@@ -2,7 +2,8 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::phase::Phase;
+use super::account::Account;
+use super::phase::{Open, Phase};
 use crate::error::SendError;
 use crate::outbox::Outbox;
 use crate::wire::RecordType;
@@ -10,8 +11,9 @@ use crate::wire::RecordType;
 /// Sends for one open request; from [`Connection::request`](super::Connection::request).
 pub struct Request<'c> {
     pub(super) request_id: u16,
-    pub(super) phase: &'c mut Phase,
+    pub(super) open: &'c mut Open,
     pub(super) outbox: &'c mut Outbox,
+    pub(super) account: &'c mut Account,
 }
 
 impl Request<'_> {
@@ -69,7 +71,8 @@ impl Request<'_> {
     ///
     /// php and libfcgi do not listen while they run: on a connection with a single request, closing it is what works.
     pub fn abort(self) {
-        *self.phase = Phase::Aborted;
+        self.open.phase = Phase::Aborted;
+        self.account.release_all(&mut self.open.share);
         self.outbox.empty_record(RecordType::AbortRequest, self.request_id);
     }
 
@@ -80,7 +83,7 @@ impl Request<'_> {
     }
 
     fn check(&self, stream: RecordType) -> Result<(), SendError> {
-        self.phase.check_open(stream)?;
+        self.open.phase.check_open(stream)?;
         if self.outbox.is_full() {
             return Err(SendError::Blocked);
         }
@@ -88,7 +91,7 @@ impl Request<'_> {
     }
 
     fn end_stream(&mut self, stream: RecordType) -> Result<(), SendError> {
-        *self.phase = self.phase.finish(stream)?;
+        self.open.phase = self.open.phase.finish(stream)?;
         self.outbox.empty_record(stream, self.request_id);
         Ok(())
     }
@@ -98,7 +101,7 @@ impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("request_id", &self.request_id)
-            .field("phase", &self.phase)
+            .field("phase", &self.open.phase)
             .finish()
     }
 }
