@@ -1,5 +1,6 @@
 //! The gateway over HTTP: `fcgi serve` as a process, with real and made-up applications behind it.
 
+mod cli;
 mod failures;
 mod files;
 mod php;

@@ -1,0 +1,48 @@
+//! The command line of `fcgi serve`.
+
+#[test]
+fn what_the_command_line_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (args, code, message) in [
+        (
+            vec!["serve", "/nowhere", "--fpm", "127.0.0.1:9"],
+            1,
+            "cannot open the site's folder /nowhere",
+        ),
+        (vec!["serve", "/dev/null", "--fpm", "127.0.0.1:9"], 1, "is not a folder"),
+        (
+            vec!["serve", root, "--fpm", "127.0.0.1:9", "--listen", &taken],
+            1,
+            "choose another port with --listen",
+        ),
+        (vec!["serve", root, "--fpm", "nonsense"], 2, "nonsense"),
+        (vec!["serve", root, "--timeout", "soon"], 2, "number of seconds"),
+        (vec!["serve", root, "--timeout=-1"], 2, "not negative"),
+        (vec!["serve", root, "--workers", "0"], 2, "--workers"),
+    ] {
+        let output = crate::support::run(&args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_says_what_a_newcomer_needs() {
+    let output = crate::support::run(["serve", "--help"]);
+    let help = String::from_utf8_lossy(&output.stdout);
+    for text in [
+        "FOLDER",
+        "--listen <HOST:PORT>",
+        "--fpm <ADDR>",
+        "--timeout <SECONDS>",
+        "--workers <THREADS>",
+        "Examples:",
+    ] {
+        assert!(help.contains(text), "{text} is not in\n{help}");
+    }
+}
