@@ -7,6 +7,8 @@
 //! - [`environment`] turns the facts of an HTTP request into the parameters of a script;
 //! - [`ResponseHead::authorization`] reads that head as the decision of an Authorizer;
 //! - [`script`] finds the script in the path of a URL;
+//! - [`proxies`] says who asked, behind proxies that are trusted;
+//! - [`PhpSettings`] puts settings of php.ini into a request for PHP-FPM;
 //! - [`script_error()`] recognises the answers of PHP-FPM that mean that there is no such script.
 //!
 //! What this is not: an HTTP parser or server. Requests come in parsed, responses go out as data.
@@ -21,6 +23,8 @@ mod head;
 mod head_error;
 mod head_parser;
 mod names;
+mod php_settings;
+pub mod proxies;
 pub mod script;
 mod script_error;
 
@@ -30,6 +34,8 @@ pub use environment::{Environment, EnvironmentError};
 pub use full_response::FullResponse;
 pub use head::{Headers, Redirect, ResponseHead};
 pub use head_error::{BodyError, HeadError, ResponseError};
+pub use php_settings::{PhpSettingError, PhpSettings};
+pub use proxies::{Forwarding, TrustedProxies};
 pub use script_error::{ScriptError, script_error};
 
 pub(crate) use names::{form_encode, header_variable, is_single_valued, percent_encode};

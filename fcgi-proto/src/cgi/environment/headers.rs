@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::{Environment, EnvironmentError};
 use crate::cgi::head_parser::parse_decimal;
 use crate::cgi::names::{is_single_valued, is_token, trim};
+use crate::cgi::proxies::Forwarding;
 
 /// About the connection to the client, whether or not `Connection` names them.
 const HOP_BY_HOP: [&[u8]; 9] = [
@@ -57,6 +58,7 @@ impl<'a> Environment<'a> {
             && !name.contains(&b'_')
             && !is_in(name, &NOT_COPIED)
             && !is_in(name, &HOP_BY_HOP)
+            && self.forwarding.is_none_or(|forwarding| forwarding.keeps(name))
             && (is_end_to_end(name) || !self.is_named_by_connection(name))
     }
 
@@ -74,14 +76,15 @@ impl<'a> Environment<'a> {
             .map(|&(_, value)| trim(value))
     }
 
-    /// What the client calls this server: target, `:authority`, `Host`, in this order.
+    /// What the client calls this server: proxy, target, `:authority`, `Host`, in this order.
     pub(super) fn host(&self) -> Result<Option<&'a [u8]>, EnvironmentError> {
         let mut hosts = self.values(b"Host");
         let header = hosts.next();
         if hosts.next().is_some() {
             return Err(EnvironmentError::Host);
         }
-        Ok(self.target.authority.or(self.authority).or(header))
+        let forwarded = self.forwarding.and_then(Forwarding::host);
+        Ok(forwarded.or(self.target.authority).or(self.authority).or(header))
     }
 
     /// The length of the body where it is known.

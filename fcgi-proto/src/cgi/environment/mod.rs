@@ -4,7 +4,9 @@
 //! decided before, for instance with [`script::split`](super::script::split).
 //!
 //! # Every variable
-//! The key in PHP's `$_SERVER` is the name itself. "always" means that the variable is there, if need be empty.
+//! The key in PHP's `$_SERVER` is the name itself, but for PHP_VALUE and PHP_ADMIN_VALUE, which PHP-FPM reads and shows as
+//! well. PHP adds keys of its own: `PHP_SELF` (from SCRIPT_NAME and PATH_INFO), `REQUEST_TIME`, `REQUEST_TIME_FLOAT`,
+//! `FCGI_ROLE`, and `PHP_AUTH_USER` and `PHP_AUTH_PW` or `PHP_AUTH_DIGEST` from `HTTP_AUTHORIZATION`. "always" means that the variable is there, if need be empty.
 //!
 //! | variable | from | when | value |
 //! |---|---|---|---|
@@ -23,19 +25,21 @@
 //! | `SERVER_PROTOCOL` | [`protocol`](Environment::protocol) | always | `HTTP/1.1` |
 //! | `SERVER_SOFTWARE` | [`server_software`](Environment::server_software) | always | `fcgi-rs/` and the version of this crate |
 //! | `SERVER_NAME` | [`server_name`](Environment::server_name) | always | else the host the client named, else the server's IP address, else `localhost` |
-//! | `SERVER_PORT` | [`server_port`](Environment::server_port) | always | else that of the server's address, else 443 or 80 |
+//! | `SERVER_PORT` | [`forwarding`](Environment::forwarding) or [`server_port`](Environment::server_port) | always | else that of the server's address, else 443 or 80 |
 //! | `SERVER_ADDR` | [`server_addr`](Environment::server_addr) | set | IP address; an IPv4-mapped IPv6 one as IPv4 |
-//! | `REMOTE_ADDR` | [`remote_addr`](Environment::remote_addr) | always | the same of the client, else `127.0.0.1` |
-//! | `REMOTE_PORT` | [`remote_addr`](Environment::remote_addr) | set and not 0 | the client's port |
+//! | `REMOTE_ADDR` | [`forwarding`](Environment::forwarding) or [`remote_addr`](Environment::remote_addr) | always | the same of the client, else `127.0.0.1` |
+//! | `REMOTE_PORT` | [`forwarding`](Environment::forwarding) or [`remote_addr`](Environment::remote_addr) | set and not 0 | the client's port |
 //! | `REMOTE_HOST` | | never | looking names up costs time and proves nothing; the RFC allows to leave it out |
 //! | `REMOTE_IDENT` | | never | nobody runs RFC 1413 |
 //! | `AUTH_TYPE`, `REMOTE_USER` | [`user`](Environment::user) | set | who the server has authenticated |
-//! | `REQUEST_SCHEME` | [`https`](Environment::https) | always | `http` or `https` |
-//! | `HTTPS` | [`https`](Environment::https) | only over HTTPS | `on` |
+//! | `REQUEST_SCHEME` | [`forwarding`](Environment::forwarding) or [`https`](Environment::https) | always | `http` or `https` |
+//! | `HTTPS` | [`forwarding`](Environment::forwarding) or [`https`](Environment::https) | only over HTTPS | `on` |
 //! | `REDIRECT_STATUS` | | always | `200`: php-cgi refuses to run without it |
 //! | `FCGI_DATA_LAST_MOD`, `FCGI_DATA_LENGTH` | [`data_file`](Environment::data_file) | set | of the file that a Filter is given |
-//! | `HTTP_HOST` | the target, else [`authority`](Environment::authority), else `Host` | named | with the port as the client sent it |
+//! | `HTTP_HOST` | [`forwarding`](Environment::forwarding), else the target, else [`authority`](Environment::authority), else `Host` | named | with the port as the client sent it |
 //! | `HTTP_*` | the other headers | see below | as the client sent them |
+//! | `PHP_VALUE`, `PHP_ADMIN_VALUE` | [`php_settings`](Environment::php_settings) | set | settings of php.ini for PHP-FPM |
+//! | any other | [`param`](Environment::param) | set | as the site says |
 //!
 //! # Headers
 //! `X-Foo` becomes `HTTP_X_FOO`. Repeats are joined with `, ` (`Cookie` with `; `) in order; of headers that have one
@@ -50,7 +54,8 @@
 //!   `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`;
 //! - headers that `Connection` names; but not `Host`, `Content-*`, `Cookie`, `Authorization`, `Forwarded`,
 //!   `X-Forwarded-*` and `X-Real-IP`, so that no client can make those vanish that a proxy in front has added;
-//! - values with NUL or a line break.
+//! - values with NUL or a line break;
+//! - with [`forwarding`](Environment::forwarding), what strangers say about forwarding.
 //!
 //! [httpoxy]: https://httpoxy.org
 
@@ -66,7 +71,10 @@ use core::net::SocketAddr;
 pub use error::EnvironmentError;
 
 use self::target::Target;
+pub(in crate::cgi) use self::target::host_name;
 use super::names::is_token;
+use super::php_settings::PhpSettings;
+use super::proxies::Forwarding;
 use crate::params::Params;
 
 /// Builds the variables of a script from the facts of an HTTP request.
@@ -99,6 +107,7 @@ pub struct Environment<'a> {
     target: Target<'a>,
     headers: Vec<(&'a [u8], &'a [u8])>,
     authority: Option<&'a [u8]>,
+    forwarding: Option<&'a Forwarding<'a>>,
     protocol: &'a [u8],
     is_https: bool,
     remote_addr: Option<SocketAddr>,
@@ -140,6 +149,7 @@ impl<'a> Environment<'a> {
             target: Target::parse(target.as_ref())?,
             headers: Vec::new(),
             authority: None,
+            forwarding: None,
             protocol: b"HTTP/1.1",
             is_https: false,
             remote_addr: None,
@@ -196,6 +206,28 @@ impl<'a> Environment<'a> {
     #[must_use]
     pub fn remote_addr(mut self, address: impl Into<SocketAddr>) -> Self {
         self.remote_addr = Some(address.into());
+        self
+    }
+
+    /// Takes client, scheme, host and port from the word of trusted proxies, and leaves out the headers about forwarding
+    /// that nobody vouches for; see [`proxies`](super::proxies).
+    ///
+    /// What no proxy says stays as it is. The calls that come later count: [`remote_addr`](Self::remote_addr),
+    /// [`https`](Self::https) and [`server_port`](Self::server_port) belong before this one. The host wins over the
+    /// target, [`authority`](Self::authority) and `Host`.
+    #[must_use]
+    pub fn forwarding(mut self, forwarding: &'a Forwarding<'a>) -> Self {
+        self.forwarding = Some(forwarding);
+        self.remote_addr = Some(forwarding.remote_addr());
+        self.is_https = forwarding.is_https().unwrap_or(self.is_https);
+        self.server_port = forwarding.port().or(self.server_port);
+        self
+    }
+
+    /// Sends settings of php.ini along: PHP_VALUE and PHP_ADMIN_VALUE, which PHP-FPM alone understands.
+    #[must_use]
+    pub fn php_settings(mut self, settings: &'a PhpSettings) -> Self {
+        self.changes.extend(settings.params().map(|(name, value)| (name.as_bytes(), Some(value))));
         self
     }
 

@@ -51,7 +51,7 @@ fn strip_prefix_ignore_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8
 
 /// The host in `host[:port]`, brackets of an IPv6 address included. `None` when it is not of that form
 /// (RFC 3986 section 3.2): nothing else may reach applications, which build links and folder names of it.
-pub(super) fn host_name(authority: &[u8]) -> Option<&[u8]> {
+pub(in crate::cgi) fn host_name(authority: &[u8]) -> Option<&[u8]> {
     let end = match authority.first() {
         Some(b'[') => authority.iter().position(|&byte| byte == b']')? + 1,
         _ => authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len()),
