@@ -34,11 +34,54 @@ pub(crate) fn is_source(path: &str) -> bool {
 /// `index.php~`, `index.php5` or `index.php::$DATA`.
 const ANYWHERE: &[&str] = &[".php", ".phtml", ".phar", ".pht", ".inc."];
 
-/// Included source, and the endings under which editors and people keep old versions.
-const ENDINGS: &[&str] = &[".inc", "~", ".bak", ".old", ".orig", ".save", ".swp", ".swo"];
+/// Included source, templates, data, logs and settings, and the endings under which editors and people keep old versions.
+const ENDINGS: &[&str] = &[
+    // Code and templates, as Drupal, Symfony, Smarty, Latte and TYPO3 name them.
+    ".inc",
+    ".module",
+    ".install",
+    ".engine",
+    ".profile",
+    ".theme",
+    ".tpl",
+    ".twig",
+    ".latte",
+    ".neon",
+    ".typoscript",
+    // Data and logs.
+    ".sql",
+    ".sql.gz",
+    ".sql.bz2",
+    ".sql.xz",
+    ".sql.zip",
+    ".sqlite",
+    ".sqlite3",
+    ".log",
+    // Settings.
+    ".ini",
+    ".env",
+    // Old versions.
+    "~",
+    ".bak",
+    ".old",
+    ".orig",
+    ".save",
+    ".swp",
+    ".swo",
+];
 
-/// Lists an application's libraries with their versions; public only by accident.
-const WHOLE: &[&str] = &["composer.json", "composer.lock"];
+/// Files of tools that tell an application's libraries with their versions, or how it is set up; public only by accident.
+const WHOLE: &[&str] = &[
+    "artisan",
+    "auth.json",
+    "composer.json",
+    "composer.lock",
+    "error_log",
+    "phpunit.xml",
+    "phpunit.xml.dist",
+    "symfony.lock",
+    "web.config",
+];
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +140,17 @@ mod tests {
             "a.swp",
             "composer.json",
             "Composer.lock",
+            "user.module",
+            "page.tpl",
+            "base.html.twig",
+            "dump.SQL",
+            "dump.sql.gz",
+            "data.sqlite3",
+            "laravel.log",
+            "php.ini",
+            "prod.env",
+            "error_log",
+            "web.config",
         ] {
             assert!(is_source(&format!("/dir/{name}")), "{name}");
         }
@@ -113,6 +167,11 @@ mod tests {
             "composer.html",
             "package.json",
             "a.older",
+            "catalog",
+            "module.js",
+            "template.html",
+            "mysql.html",
+            "blog",
             "#",
             "",
         ] {

@@ -13,11 +13,11 @@ use fcgi_proto::cgi::script::percent_decode;
 use fcgi_tokio::Client;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use crate::builder::Builder;
+use crate::check;
 use crate::files::Files;
 use crate::pages::Page;
 use crate::proxy::{self, Place};
@@ -134,7 +134,10 @@ impl Inner {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        check_host(parts)?;
+        check::request(parts)?;
+        if check::is_about_server(parts) {
+            return Ok(check::about_server());
+        }
         let Target::Site { root, files, rules } = &self.target else {
             return self.to_application(parts, body).await;
         };
@@ -170,26 +173,15 @@ impl Inner {
     }
 }
 
-/// Exactly one usable host, unless the request is of HTTP/1.0 (RFC 9112, section 3.2).
-fn check_host(parts: &Parts) -> Result<(), Page> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let is_named = parts.uri.authority().is_some();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if is_named || parts.version <= Version::HTTP_10 => Ok(()),
-        (Some(host), None) if host.is_empty() || is_authority(host) => Ok(()),
-        _ => Err(Page::BAD_HOST),
-    }
-}
-
-fn is_authority(host: &HeaderValue) -> bool {
-    !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok()
-}
-
 async fn send_file(files: &Files, parts: &Parts, path: &str) -> Result<Response<Body>, Page> {
     let response = files.send(&parts.method, &parts.headers, path).await.map_err(|error| {
         match error.kind() {
-            // It went away after it was looked for.
+            // It went away after it was looked for, or is not ours to read: a client learns no difference.
             std::io::ErrorKind::NotFound => Page::NOT_FOUND,
+            std::io::ErrorKind::PermissionDenied => {
+                tracing::warn!(path, %error, "a file of the site may not be read");
+                Page::NOT_FOUND
+            }
             _ => {
                 tracing::error!(path, %error, "cannot read a file");
                 Page::INTERNAL

@@ -59,6 +59,7 @@
 
 mod body;
 mod builder;
+mod check;
 mod connection;
 mod deny;
 mod files;

@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::body::Body;
+use crate::check::ALLOWED;
 
 /// An answer that the gateway gives by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,12 @@ impl Page {
         Self::new(StatusCode::NOT_FOUND, "there is nothing at this address");
     pub(crate) const BAD_METHOD: Self =
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "a file can only be fetched, with GET or HEAD");
+    pub(crate) const REFUSED_METHOD: Self =
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this server does not do that for anybody");
+    pub(crate) const UNKNOWN_CODING: Self = Self::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "the request body has a transfer coding other than chunked",
+    );
     pub(crate) const TOO_LARGE: Self = Self::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "the request body is larger than this server accepts",
@@ -69,7 +76,8 @@ impl Page {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            let allowed = if self == Self::REFUSED_METHOD { ALLOWED } else { "GET, HEAD" };
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -150,6 +158,8 @@ mod tests {
             Page::STALLED,
             Page::NOT_FOUND,
             Page::BAD_METHOD,
+            Page::REFUSED_METHOD,
+            Page::UNKNOWN_CODING,
             Page::TOO_LARGE,
             Page::FIELDS_TOO_LARGE,
             Page::INTERNAL,

@@ -89,6 +89,8 @@ fn scripts_and_their_path_info() {
             ("/index.php", script("/index.php", "")),
             ("/wp-login.php", script("/wp-login.php", "")),
             ("/index.php/", script("/index.php", "/")),
+            ("/index.php/AC%2FDC/%5C", script("/index.php", "/AC/DC/\\")),
+            ("/a%2ephp/b%2Fc.php", script("/a.php", "/b/c.php")),
             ("/index.php/2024/hello%20world/", script("/index.php", "/2024/hello world/")),
             ("/index.php//a//b", script("/index.php", "/a/b")),
             ("//index.php", script("/index.php", "")),

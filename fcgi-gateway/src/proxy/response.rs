@@ -3,6 +3,7 @@
 use core::future::poll_fn;
 use core::task::Poll;
 
+use bytes::Bytes;
 use fcgi_proto::cgi::ResponseHead;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -29,7 +30,11 @@ pub(super) async fn to_http(
     };
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let mut app = AppBody::new(body, status, parts.uri.path());
-    let body = if has_no_body || parts.method == Method::HEAD {
+    let is_reset = status == StatusCode::RESET_CONTENT;
+    let body = if is_reset {
+        tokio::spawn(app.drain());
+        Body::full(Bytes::new())
+    } else if has_no_body || parts.method == Method::HEAD {
         tokio::spawn(app.drain());
         Body::absent()
     } else if let Some(whole) = poll_fn(|cx| Poll::Ready(app.take_whole(cx))).await {
@@ -44,7 +49,8 @@ pub(super) async fn to_http(
         response.extensions_mut().insert(reason);
     }
     copy_headers(&head, response.headers_mut());
-    if status == StatusCode::NO_CONTENT {
+    // The one has no length, the other always that of nothing (RFC 9110, sections 8.6 and 15.3.6).
+    if status == StatusCode::NO_CONTENT || is_reset {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     Ok(response)

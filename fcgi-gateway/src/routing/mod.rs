@@ -10,6 +10,7 @@
 //! 2. The shortest part of it that ends in `.php` (in any case) before a `/` or the end **and is a
 //!    file** is the script, and what follows is its PATH_INFO: `/a.php/b.php/c` runs `a.php` if that
 //!    exists. So `/upload.jpg/x.php` never executes `upload.jpg`, and a folder called `x.php` is a folder.
+//!    Behind the script may stand what no file name holds, such as `%2F`: it is decoded.
 //! 3. Names that start with a dot are denied, except below `/.well-known/`.
 //! 4. A file that is not the source of a script or a backup copy is sent as it is.
 //! 5. A folder with an index goes to that index; without its final slash it is redirected there first.
@@ -138,7 +139,15 @@ impl Rules {
     pub fn route(&self, raw_path: &str, lookup: &impl Lookup) -> Route {
         let path = match clean_path(raw_path) {
             Ok(path) => path,
-            Err(error) if error.names_no_file() => return self.front_controller(lookup),
+            Err(error) if error.names_no_file() => {
+                return match script_before(raw_path, lookup) {
+                    Some(script) if deny::is_hidden(&script.script_name) => {
+                        Route::Denied(Denied::Hidden)
+                    }
+                    Some(script) => Route::Script(script),
+                    None => self.front_controller(lookup),
+                };
+            }
             Err(error) => return Route::BadRequest(error),
         };
         match find_script(&path, lookup) {
@@ -204,6 +213,23 @@ fn find_script(path: &str, lookup: &impl Lookup) -> Result<Option<Script>, PathE
         script_name: split.script_name.to_owned(),
         path_info: split.path_info.to_owned(),
     }))
+}
+
+/// The script of a path that as a whole can be no file's, because an escaped slash or the like stands behind the script:
+/// such a PATH_INFO is the script's to understand. Segments are tried one by one, from the front, only while they could
+/// be names of files; dots behind the script stay as they are.
+fn script_before(raw_path: &str, lookup: &impl Lookup) -> Option<Script> {
+    let ends = raw_path.match_indices('/').map(|(at, _)| at).skip(1);
+    for end in ends.take(script::MAX_CANDIDATES) {
+        let (head, rest) = raw_path.split_at(end);
+        let Ok(head) = clean_path(head) else { return None };
+        if is_script(&head) && lookup.kind(&head) == Kind::File {
+            let path_info = script::percent_decode(rest.as_bytes()).ok()?;
+            let path_info = String::from_utf8(path_info.into_owned()).ok()?;
+            return Some(Script { script_name: head.into_owned(), path_info });
+        }
+    }
+    None
 }
 
 /// Whether a path that exists ends like a script.

@@ -185,6 +185,14 @@ fn answers_that_are_none() {
 }
 
 #[test]
+fn a_205_has_no_body() {
+    let site = site(&[]);
+    let response = site.get(complete("Status: 205\r\nContent-Length: 4\r\n\r\nbody"));
+    assert_eq!((response.status, response.header("content-length")), (205, Some("0")));
+    assert!(response.body.is_empty() && response.is_complete());
+}
+
+#[test]
 fn headers_about_the_connection_are_ours() {
     let site = site(&[]);
     let head = "Status: 201 Quite So\r\nTransfer-Encoding: chunked\r\nConnection: X-Secret\r\nX-Secret: 1\r\n\

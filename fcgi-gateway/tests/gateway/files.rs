@@ -239,7 +239,10 @@ fn hosts() {
         ("GET /a.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", 400),
         ("GET /a.txt HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", 400),
         ("GET /a.txt HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n", 400),
-        ("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 204),
+        ("GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400),
+        ("TRACE /x.php HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n", 405),
     ] {
         assert_eq!(send(request), status, "{request}");
     }

@@ -102,9 +102,7 @@ async fn serve(
     let gateway = settings.apply(Gateway::builder(root).fpm(address));
     let gateway = gateway.build().map_err(|error| ServeError::Site(error.to_string()))?;
     if rustix::process::geteuid().is_root() {
-        tracing::warn!(
-            "running as root: files of the site that only root may read are served as well; better run it as the site's user"
-        );
+        tracing::warn!("running as root; better run it as the user of the site");
     }
     let local = server.local_addr().map_err(ServeError::Runtime)?;
     // Whoever started us may have closed our output; that is no reason not to serve.

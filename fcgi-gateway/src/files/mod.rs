@@ -1,8 +1,12 @@
 //! Files sent as they are: tower-http's `ServeDir` behind an opening that cannot hang.
 //!
-//! `ServeDir` brings content types, ETag, Last-Modified, preconditions and ranges. Added here are
-//! what it leaves out: `If-Range`, unknown range units, and the certainty that only regular files
-//! are opened (a FIFO in the document root blocks a thread for ever in other servers).
+//! `ServeDir` brings content types, ETag, Last-Modified, preconditions, ranges, and compressed copies that lie beside a
+//! file (`app.js.br`, `.gz`, `.zst`). Added here are what it leaves out: `If-Range`, ranges to ignore, the certainty that
+//! only regular files are opened (a FIFO in the document root blocks a thread for ever in other servers), and, when
+//! running as root, that only those are sent which the site's owner or everybody may read.
+
+mod access;
+mod range;
 
 use core::future::{Ready, ready};
 use core::pin::Pin;
@@ -13,8 +17,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{self, HeaderMap};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use rustix::fs::OFlags;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
@@ -35,9 +39,12 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new(root: Root) -> Self {
         let folder = root.path().to_owned();
-        let serve = ServeDir::with_backend(folder, RegularFiles { root })
+        let is_privileged = rustix::process::geteuid().is_root();
+        let serve = ServeDir::with_backend(folder, RegularFiles { root, is_privileged })
             .append_index_html_on_directories(false)
-            .ignore_multi_range_requests(true);
+            .precompressed_br()
+            .precompressed_gzip()
+            .precompressed_zstd();
         Self { serve }
     }
 
@@ -56,12 +63,17 @@ impl Files {
                 request.headers_mut().insert(name, value.clone());
             }
         }
-        if let Some(range) = headers.get(header::RANGE) {
-            if method == Method::GET
-                && is_byte_range(range)
-                && self.may_be_partial(headers, path).await?
-            {
+        // Only GET knows ranges (RFC 9110, 14.2).
+        if let Some(range) = range::only(headers).filter(|_| method == Method::GET) {
+            if self.may_be_partial(headers, path).await? {
+                let whole = request.clone();
                 request.headers_mut().insert(header::RANGE, range.clone());
+                let part = self.serve.clone().try_call(request).await?;
+                if part.status() == StatusCode::RANGE_NOT_SATISFIABLE && range::is_suffix(&range) {
+                    // The last 99 bytes of a file of 10 are the whole of it.
+                    return self.serve.clone().try_call(whole).await;
+                }
+                return Ok(part);
             }
         }
         self.serve.clone().try_call(request).await
@@ -72,14 +84,19 @@ impl Files {
         let Some(condition) = headers.get(header::IF_RANGE) else {
             return Ok(true);
         };
-        let head = self.serve.clone().try_call(new_request(&Method::HEAD, path)?).await?;
+        let mut request = new_request(&Method::HEAD, path)?;
+        if let Some(encodings) = headers.get(header::ACCEPT_ENCODING) {
+            request.headers_mut().insert(header::ACCEPT_ENCODING, encodings.clone());
+        }
+        let head = self.serve.clone().try_call(request).await?;
         let validators = [header::ETAG, header::LAST_MODIFIED];
         Ok(validators.iter().any(|name| head.headers().get(name) == Some(condition)))
     }
 }
 
 /// What of the request decides about the answer, besides the range.
-const PASSED_ON: [header::HeaderName; 4] = [
+const PASSED_ON: [header::HeaderName; 5] = [
+    header::ACCEPT_ENCODING,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
@@ -94,15 +111,11 @@ fn new_request(method: &Method, path: &str) -> io::Result<Request<Empty<Bytes>>>
         .map_err(io::Error::other)
 }
 
-/// Ranges in other units are ignored, not refused (RFC 9110, 14.2).
-fn is_byte_range(range: &HeaderValue) -> bool {
-    range.as_bytes().get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="))
-}
-
 /// Opens regular files only, and only those that the root's rule about links allows.
 #[derive(Clone, Debug)]
 struct RegularFiles {
     root: Root,
+    is_privileged: bool,
 }
 
 impl Backend for RegularFiles {
@@ -112,17 +125,26 @@ impl Backend for RegularFiles {
     type MetadataFuture = Ready<io::Result<Metadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        ready(RegularFile::open(&path).and_then(|opened| {
-            if self.root.leads_to(&path, &opened.metadata) {
-                Ok(opened)
-            } else {
-                Err(io::Error::from(io::ErrorKind::NotFound))
-            }
-        }))
+        ready(self.open_regular(&path))
     }
 
+    /// Asked for HEAD. Opened all the same, so that HEAD and GET agree about what may be read.
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        ready(path.metadata())
+        ready(self.open_regular(&path).map(|opened| opened.metadata))
+    }
+}
+
+impl RegularFiles {
+    fn open_regular(&self, path: &Path) -> io::Result<RegularFile> {
+        let opened = RegularFile::open(path)?;
+        if !self.root.leads_to(path, &opened.metadata) {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        // Root may read everything; the site's visitors may not.
+        if self.is_privileged {
+            access::check(self.root.path(), path, &opened.metadata)?;
+        }
+        Ok(opened)
     }
 }
 
@@ -177,11 +199,10 @@ impl AsyncSeek for RegularFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
     use http_body_util::BodyExt;
 
     struct Fixture {
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         files: Files,
     }
 
@@ -189,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a b.css"), "0123456789").unwrap();
         let files = Files::new(Root::open(folder.path()).unwrap());
-        Fixture { _folder: folder, files }
+        Fixture { folder, files }
     }
 
     impl Fixture {
@@ -253,6 +274,11 @@ mod tests {
             (vec![range("bytes=2-4"), (header::IF_RANGE, "\"old\"")], 200, "0123456789"),
             (vec![range("bytes=0-1,4-5")], 200, "0123456789"),
             (vec![range("pages=2-4")], 200, "0123456789"),
+            (vec![range("bytes=4-2")], 200, "0123456789"),
+            (vec![range("bytes=a-b")], 200, "0123456789"),
+            (vec![range("bytes=-")], 200, "0123456789"),
+            (vec![range("bytes=08-99999999999999999999")], 206, "89"),
+            (vec![range("bytes=-99")], 200, "0123456789"),
         ] {
             let answer = fixture.send(Method::GET, &headers).await;
             assert_eq!(
@@ -261,9 +287,45 @@ mod tests {
                 "{headers:?}"
             );
         }
-        let beyond = fixture.send(Method::GET, &[range("bytes=10-")]).await;
-        assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-        assert_eq!(beyond.headers()[header::CONTENT_RANGE], "bytes */10");
+        for beyond in ["bytes=10-", "bytes=-0", "bytes=99999999999999999999-"] {
+            let answer = fixture.send(Method::GET, &[range(beyond)]).await;
+            assert_eq!(answer.status(), StatusCode::RANGE_NOT_SATISFIABLE, "{beyond}");
+            assert_eq!(answer.headers()[header::CONTENT_RANGE], "bytes */10", "{beyond}");
+        }
+        let head = fixture.send(Method::HEAD, &[range("bytes=2-4")]).await;
+        assert_eq!(head.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn compressed_copies() {
+        let fixture = fixture();
+        let plain = fixture.send(Method::GET, &[]).await;
+        assert_eq!(plain.headers()[header::VARY], "accept-encoding");
+        std::fs::write(fixture.folder.path().join("a b.css.gz"), "compressed").unwrap();
+        let gzip = (header::ACCEPT_ENCODING, "br, gzip");
+        for method in [Method::GET, Method::HEAD] {
+            let answer = fixture.send(method, std::slice::from_ref(&gzip)).await;
+            assert_eq!(answer.headers()[header::CONTENT_ENCODING], "gzip");
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/css");
+        }
+        let answer = fixture.send(Method::GET, &[gzip.clone(), (header::RANGE, "bytes=0-3")]).await;
+        assert_eq!((answer.status().as_u16(), &answer.body()[..]), (206, &b"comp"[..]));
+        // A part of the plain file is not continued with the copy.
+        let etag = plain.headers()[header::ETAG].to_str().unwrap();
+        std::fs::write(fixture.folder.path().join("a b.css.gz"), "compressed again").unwrap();
+        let headers = [gzip, (header::RANGE, "bytes=0-3"), (header::IF_RANGE, etag)];
+        assert_eq!(fixture.send(Method::GET, &headers).await.status(), StatusCode::OK);
+        let refused = fixture.send(Method::GET, &[(header::ACCEPT_ENCODING, "gzip;q=0")]).await;
+        assert_eq!(refused.body(), "0123456789");
+    }
+
+    #[tokio::test]
+    async fn weak_validators_match() {
+        let fixture = fixture();
+        let got = fixture.send(Method::GET, &[]).await;
+        let weak = format!("\"x\", W/{}", got.headers()[header::ETAG].to_str().unwrap());
+        let answer = fixture.send(Method::GET, &[(header::IF_NONE_MATCH, &weak)]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
     }
 
     #[tokio::test]
