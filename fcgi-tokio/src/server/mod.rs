@@ -28,10 +28,10 @@
 
 mod builder;
 mod driver;
-mod error;
 mod handler;
 mod listener;
 mod request;
+mod source;
 mod stdin;
 mod stdout;
 mod unix_socket;
@@ -39,8 +39,7 @@ mod unix_socket;
 use std::io;
 
 pub use builder::Server;
-pub use error::ConnectionError;
-pub use fcgi_proto::server::{Aborted, Config, InputError, OutputError};
+pub use fcgi_proto::server::{Aborted, Config, ConnectionError, InputError, OutputError};
 pub use handler::Handler;
 pub use listener::Listener;
 pub use request::Request;
