@@ -40,6 +40,8 @@ mod error;
 mod event;
 #[cfg(feature = "std")]
 mod exchange;
+#[cfg(feature = "http")]
+pub mod http;
 mod phase;
 mod receive;
 mod response;

@@ -34,6 +34,8 @@ mod request;
 mod source;
 mod stdin;
 mod stdout;
+#[cfg(feature = "tower")]
+mod tower;
 mod unix_socket;
 
 use std::io;
@@ -45,6 +47,8 @@ pub use listener::Listener;
 pub use request::Request;
 pub use stdin::Stdin;
 pub use stdout::{Stderr, Stdout};
+#[cfg(feature = "tower")]
+pub use tower::{RemoteAddr, RequestBody, Tower, serve_tower};
 
 /// Serves requests with the [default settings](Server), for ever.
 ///

@@ -18,7 +18,7 @@ impl WebServer {
     pub fn nginx(directives: &str) -> Self {
         let command = |folder: &Path, port| {
             let path = write(folder, &config(text(folder), port, directives));
-            let mut command = Command::new(programs::find("nginx", "nginx-light"));
+            let mut command = Command::new(programs::find("nginx", "nginx"));
             command.arg("-p").arg(folder).arg("-c").arg(path);
             command
         };
