@@ -20,8 +20,14 @@
 //!    asked.
 
 mod location;
+mod try_files;
+
+use core::cell::OnceCell;
+use core::fmt;
 
 pub(crate) use self::location::percent_encode;
+pub use self::try_files::TryFilesError;
+use self::try_files::{Last, Step};
 
 use fcgi_proto::cgi::script::{self, DEFAULT_SUFFIXES, PathError, clean_path};
 
@@ -103,14 +109,26 @@ pub enum Denied {
 pub struct Rules {
     /// Names tried in a folder, in this order. The first also is the front controller, when it is a script.
     index: Vec<String>,
+    suffixes: Vec<String>,
+    steps: Vec<Step>,
+    last: Last,
 }
 
 impl Default for Rules {
     /// `index.php`, then `index.html`.
     fn default() -> Self {
-        Self { index: vec!["index.php".into(), "index.html".into()] }
+        Self {
+            index: vec!["index.php".into(), "index.html".into()],
+            suffixes: DEFAULT_SUFFIXES.iter().map(|&suffix| suffix.to_owned()).collect(),
+            steps: vec![Step::Itself, Step::Folder],
+            last: Last::FrontController,
+        }
     }
 }
+
+/// A suffix of scripts that is none: it needs a dot at its front and something behind it, and no slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuffixError(String);
 
 impl Rules {
     /// Sets the names that are tried in a folder, in order. A script among them that lies in the
@@ -119,6 +137,61 @@ impl Rules {
     pub fn index<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.index = names.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Sets the endings that make a file a script, compared without case. Default: `.php`.
+    ///
+    /// Files that usually are PHP's, such as `.phtml`, are neither sent nor run when they are not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`SuffixError`] for one without a dot at its front.
+    pub fn suffixes<S: Into<String>>(
+        mut self,
+        suffixes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, SuffixError> {
+        self.suffixes = suffixes.into_iter().map(Into::into).collect();
+        let is_suffix = |suffix: &str| {
+            suffix.len() > 1 && suffix.starts_with('.') && !suffix.contains(['/', '\0'])
+        };
+        match self.suffixes.iter().find(|suffix| !is_suffix(suffix)) {
+            Some(suffix) => Err(SuffixError(suffix.clone())),
+            None => Ok(self),
+        }
+    }
+
+    /// Sets what is tried for a path that is no script, in order, as nginx's and Caddy's `try_files`:
+    ///
+    /// - `{path}`: the file of this name;
+    /// - `{path}/`: the index of the folder of this name;
+    /// - `{path}.html`, `/cache{path}.html`: a file whose name is made of it; when it is a script, it is run;
+    /// - in the end the path of the script that answers the rest, or `=404`, which is also meant when there is none.
+    ///
+    /// Default: `{path}`, `{path}/`, and the first script of the [index](Self::index). The query always stays as the client
+    /// sent it.
+    ///
+    /// # Errors
+    ///
+    /// See [`TryFilesError`].
+    ///
+    /// ```
+    /// use fcgi_gateway::routing::{Kind, Route, Rules};
+    ///
+    /// let rules = Rules::default().try_files(["{path}", "{path}.html", "/app.php"])?;
+    /// let site = |path: &str| match path {
+    ///     "/app.php" | "/about.html" => Kind::File,
+    ///     _ => Kind::Missing,
+    /// };
+    /// assert_eq!(rules.route("/about", &site), Route::Static("/about.html".to_owned()));
+    /// assert!(matches!(rules.route("/else", &site), Route::FrontController(_)));
+    /// # Ok::<(), fcgi_gateway::routing::TryFilesError>(())
+    /// ```
+    pub fn try_files<S: AsRef<str>>(
+        mut self,
+        patterns: impl IntoIterator<Item = S>,
+    ) -> Result<Self, TryFilesError> {
+        (self.steps, self.last) = try_files::parse(patterns)?;
+        Ok(self)
     }
 
     /// Decides where a request goes by the raw path of its target (still escaped, without the query).
@@ -140,17 +213,17 @@ impl Rules {
         let path = match clean_path(raw_path) {
             Ok(path) => path,
             Err(error) if error.names_no_file() => {
-                return match script_before(raw_path, lookup) {
+                return match self.script_before(raw_path, lookup) {
                     Some(script) if deny::is_hidden(&script.script_name) => {
                         Route::Denied(Denied::Hidden)
                     }
                     Some(script) => Route::Script(script),
-                    None => self.front_controller(lookup),
+                    None => self.last(lookup),
                 };
             }
             Err(error) => return Route::BadRequest(error),
         };
-        match find_script(&path, lookup) {
+        match self.find_script(&path, lookup) {
             Err(error) => Route::BadRequest(error),
             Ok(Some(script)) if deny::is_hidden(&script.script_name) => {
                 Route::Denied(Denied::Hidden)
@@ -166,27 +239,62 @@ impl Rules {
             None | Some("") => path,
             Some(name) => name,
         };
-        match lookup.kind(name) {
-            Kind::File if path.ends_with('/') => self.front_controller(lookup),
-            Kind::File if deny::is_source(name) => Route::Denied(Denied::Source),
-            Kind::File => Route::Static(name.to_owned()),
-            Kind::Folder => self.route_folder(path, name, lookup),
-            Kind::Refused => Route::Denied(Denied::Refused),
-            Kind::Missing => self.front_controller(lookup),
+        // Asked once, and only if somebody wants to know.
+        let found = OnceCell::new();
+        let kind = || *found.get_or_init(|| lookup.kind(name));
+        let is_folder_path = path.ends_with('/');
+        let mut steps = self.steps.iter();
+        let route = steps.find_map(|step| match step {
+            Step::Itself => self.route_file(name, kind(), is_folder_path),
+            Step::Folder => self.route_folder(path, name, kind(), lookup),
+            Step::Around { .. } if is_folder_path => None,
+            Step::Around { before, after } => {
+                let name = [before, name, after].concat();
+                let is_hidden = deny::is_hidden(&name);
+                let kind = if is_hidden { Kind::Missing } else { lookup.kind(&name) };
+                self.route_file(&name, kind, false)
+            }
+        });
+        route.unwrap_or_else(|| self.last(lookup))
+    }
+
+    fn route_file(&self, name: &str, kind: Kind, is_folder_path: bool) -> Option<Route> {
+        match kind {
+            Kind::File if is_folder_path => None,
+            Kind::File => Some(self.route_existing(name.to_owned())),
+            Kind::Refused => Some(Route::Denied(Denied::Refused)),
+            Kind::Folder | Kind::Missing => None,
         }
     }
 
-    fn route_folder(&self, path: &str, name: &str, lookup: &impl Lookup) -> Route {
-        let Some(index) = self.find_index(name, lookup) else {
-            return self.front_controller(lookup);
-        };
-        if !path.ends_with('/') {
-            return Route::RedirectToSlash(percent_encode(name) + "/");
+    fn route_existing(&self, name: String) -> Route {
+        if self.is_script(&name) {
+            Route::Script(Script { script_name: name, path_info: String::new() })
+        } else if deny::is_source(&name) {
+            Route::Denied(Denied::Source)
+        } else {
+            Route::Static(name)
         }
-        if is_script(&index) {
-            return Route::Script(Script { script_name: index, path_info: String::new() });
+    }
+
+    fn route_folder(
+        &self,
+        path: &str,
+        name: &str,
+        kind: Kind,
+        lookup: &impl Lookup,
+    ) -> Option<Route> {
+        match kind {
+            Kind::Folder => {}
+            Kind::Refused => return Some(Route::Denied(Denied::Refused)),
+            Kind::File | Kind::Missing => return None,
         }
-        Route::Static(index)
+        let index = self.find_index(name, lookup)?;
+        if path.ends_with('/') {
+            Some(self.route_existing(index))
+        } else {
+            Some(Route::RedirectToSlash(percent_encode(name) + "/"))
+        }
     }
 
     fn find_index(&self, folder: &str, lookup: &impl Lookup) -> Option<String> {
@@ -194,51 +302,67 @@ impl Rules {
         candidates.find(|candidate| lookup.kind(candidate) == Kind::File)
     }
 
-    fn front_controller(&self, lookup: &impl Lookup) -> Route {
-        let mut scripts =
-            self.index.iter().filter(|name| is_script(name)).map(|name| join("/", name));
-        match scripts.find(|path| lookup.kind(path) == Kind::File) {
-            Some(script_name) => {
-                Route::FrontController(Script { script_name, path_info: String::new() })
+    /// What answers when nothing was found.
+    fn last(&self, lookup: &impl Lookup) -> Route {
+        let exists = |path: &String| lookup.kind(path) == Kind::File;
+        let found = match &self.last {
+            Last::NotFound => None,
+            Last::File(path) => Some(path.clone()).filter(exists),
+            Last::FrontController => {
+                let scripts = self.index.iter().filter(|name| self.is_script(name));
+                scripts.map(|name| join("/", name)).find(exists)
             }
+        };
+        match found.map(|path| self.route_existing(path)) {
+            Some(Route::Script(script)) => Route::FrontController(script),
+            Some(other) => other,
             None => Route::NotFound,
         }
     }
-}
 
-/// The shortest prefix that is an existing script.
-fn find_script(path: &str, lookup: &impl Lookup) -> Result<Option<Script>, PathError> {
-    let found = script::split(path, DEFAULT_SUFFIXES, |prefix| lookup.kind(prefix) == Kind::File)?;
-    Ok(found.map(|split| Script {
-        script_name: split.script_name.to_owned(),
-        path_info: split.path_info.to_owned(),
-    }))
-}
-
-/// The script of a path that as a whole can be no file's, because an escaped slash or the like stands behind the script:
-/// such a PATH_INFO is the script's to understand. Segments are tried one by one, from the front, only while they could
-/// be names of files; dots behind the script stay as they are.
-fn script_before(raw_path: &str, lookup: &impl Lookup) -> Option<Script> {
-    let ends = raw_path.match_indices('/').map(|(at, _)| at).skip(1);
-    for end in ends.take(script::MAX_CANDIDATES) {
-        let (head, rest) = raw_path.split_at(end);
-        let Ok(head) = clean_path(head) else { return None };
-        if is_script(&head) && lookup.kind(&head) == Kind::File {
-            let path_info = script::percent_decode(rest.as_bytes()).ok()?;
-            let path_info = String::from_utf8(path_info.into_owned()).ok()?;
-            return Some(Script { script_name: head.into_owned(), path_info });
-        }
+    /// The shortest prefix that is an existing script.
+    fn find_script(&self, path: &str, lookup: &impl Lookup) -> Result<Option<Script>, PathError> {
+        let found =
+            script::split(path, &self.suffixes, |prefix| lookup.kind(prefix) == Kind::File)?;
+        Ok(found.map(|split| Script {
+            script_name: split.script_name.to_owned(),
+            path_info: split.path_info.to_owned(),
+        }))
     }
-    None
+
+    /// The script of a path that as a whole can be no file's, because an escaped slash or the like stands behind the script:
+    /// such a PATH_INFO is the script's to understand. Segments are tried one by one, from the front, only while they could
+    /// be names of files; dots behind the script stay as they are.
+    fn script_before(&self, raw_path: &str, lookup: &impl Lookup) -> Option<Script> {
+        let ends = raw_path.match_indices('/').map(|(at, _)| at).skip(1);
+        for end in ends.take(script::MAX_CANDIDATES) {
+            let (head, rest) = raw_path.split_at(end);
+            let Ok(head) = clean_path(head) else { return None };
+            if self.is_script(&head) && lookup.kind(&head) == Kind::File {
+                let path_info = script::percent_decode(rest.as_bytes()).ok()?;
+                let path_info = String::from_utf8(path_info.into_owned()).ok()?;
+                return Some(Script { script_name: head.into_owned(), path_info });
+            }
+        }
+        None
+    }
+
+    /// Whether a path that exists ends like a script.
+    fn is_script(&self, path: &str) -> bool {
+        matches!(
+            script::split(path, &self.suffixes, |prefix| prefix.len() == path.len()),
+            Ok(Some(_))
+        )
+    }
 }
 
-/// Whether a path that exists ends like a script.
-fn is_script(path: &str) -> bool {
-    matches!(
-        script::split(path, DEFAULT_SUFFIXES, |prefix| prefix.len() == path.len()),
-        Ok(Some(_))
-    )
+impl fmt::Display for SuffixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no ending of scripts; expected one such as .php", self.0)
+    }
 }
+
+impl core::error::Error for SuffixError {}
 
 fn join(folder: &str, name: &str) -> String {
     [folder.strip_suffix('/').unwrap_or(folder), "/", name].concat()
