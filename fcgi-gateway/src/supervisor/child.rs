@@ -5,14 +5,15 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::config::PoolSize;
 use super::find::{Php, PhpKind};
+use super::log::Log;
 use super::user::User;
 
 /// What it takes to start PHP, again and again.
@@ -86,7 +87,7 @@ impl Process {
             .spawn()?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
-        let log = Arc::new(Log::default());
+        let log = Arc::new(Log::new(plan.php.kind));
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(Arc::clone(&log).follow(stdout));
         }
@@ -106,6 +107,11 @@ impl Process {
 
     pub(super) fn last_words(&self) -> String {
         self.log.last_lines().join("\n")
+    }
+
+    /// Tells php-fpm to read its settings anew and replace its workers, each after its request.
+    pub(super) fn reload(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::USR2)?)
     }
 
     /// Ends it: politely, so that PHP ends its workers itself, then by force.
@@ -163,93 +169,5 @@ impl Guard {
     async fn dismiss(mut self) {
         let _ = self.input.write_all(b"\n").await;
         let _ = self.child.wait().await;
-    }
-}
-
-/// PHP's own log, passed on to ours. The last lines are kept to explain a failure to start.
-#[derive(Debug, Default)]
-struct Log {
-    last: Mutex<Vec<String>>,
-}
-
-impl Log {
-    async fn follow(self: Arc<Self>, output: impl AsyncRead + Unpin) {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            // A line without end is cut, or it would fill the memory.
-            match (&mut output).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => self.add(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
-            }
-        }
-    }
-
-    fn add(&self, line: String) {
-        match severity(&line) {
-            Severity::Error => tracing::error!(target: "php", "{line}"),
-            Severity::Warning => tracing::warn!(target: "php", "{line}"),
-            Severity::Notice => tracing::debug!(target: "php", "{line}"),
-            Severity::Worker => tracing::info!(target: "php", "{line}"),
-        }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.len() == KEPT_LINES {
-            last.remove(0);
-        }
-        last.push(line);
-    }
-
-    fn last_lines(&self) -> Vec<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-const LONGEST_LINE: u64 = 16 * 1024;
-const KEPT_LINES: usize = 10;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
-    Error,
-    Warning,
-    Notice,
-    /// What a script's process printed, without any prefix of PHP-FPM.
-    Worker,
-}
-
-/// PHP-FPM writes `[24-Nov-2026 07:03:50] WARNING: text`.
-fn severity(line: &str) -> Severity {
-    let text = match line.split_once("] ") {
-        Some((time, text)) if time.starts_with('[') => text,
-        _ => return Severity::Worker,
-    };
-    match text.split_once(':').map(|(level, _)| level) {
-        Some("ERROR" | "ALERT") => Severity::Error,
-        Some("WARNING") => Severity::Warning,
-        Some("NOTICE" | "DEBUG") => Severity::Notice,
-        _ => Severity::Worker,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn severities() {
-        for (line, expected) in [
-            ("[24-Nov-2026 07:03:50] NOTICE: fpm is running, pid 19519", Severity::Notice),
-            (
-                "[24-Nov-2026 07:03:50] WARNING: [pool site] server reached max_children",
-                Severity::Warning,
-            ),
-            ("[24-Nov-2026 07:03:50] ERROR: unable to bind", Severity::Error),
-            ("[24-Nov-2026 07:03:50] ALERT: oops", Severity::Error),
-            ("hello", Severity::Worker),
-            ("[] x", Severity::Worker),
-            ("", Severity::Worker),
-        ] {
-            assert_eq!(severity(line), expected, "{line}");
-        }
     }
 }

@@ -11,6 +11,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The environment of this process reaches PHP as a whole (`clear_env = no`): that is how containers and developers pass
+//! settings to applications, and it means that scripts can read every secret in it.
+//!
 //! The PHP gets a configuration of its own in a temporary folder that only this user can enter; the
 //! system's PHP-FPM service, its sockets and its pools are neither used nor touched. What PHP
 //! prints goes to the log (target `php`). Should the gateway be killed outright, a small guard
@@ -19,6 +22,8 @@
 mod child;
 mod config;
 mod find;
+mod log;
+mod memory;
 mod user;
 
 use core::fmt;
@@ -32,7 +37,7 @@ use std::time::Instant;
 use fcgi_tokio::Address;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::child::{Plan, Process};
@@ -47,7 +52,9 @@ use self::user::user_for;
 pub struct Supervisor {
     address: Address,
     program: PathBuf,
-    stop: oneshot::Sender<()>,
+    most: usize,
+    /// Takes wishes to reload; closing it stops PHP.
+    reload: mpsc::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -81,7 +88,8 @@ impl Supervisor {
     /// Finds php-fpm or php-cgi, starts it for the site in `root`, and waits until it takes connections.
     ///
     /// php-fpm is taken before php-cgi, a name without a version before numbered ones, and the newest
-    /// of those. There are four processes per core, at least 8 and at most 64. When the gateway runs as
+    /// of those. There are up to four processes per core, at least 8 and at most 64, but no more than half of the memory
+    /// that is available has room for at 64 MiB each. When the gateway runs as
     /// root, PHP gets the rights of the folder's owner, or those of the machine's web user
     /// (`www-data`) when the owner is root.
     ///
@@ -112,7 +120,7 @@ impl Supervisor {
         let plan = Plan {
             php,
             folder: folder.path().to_owned(),
-            size: PoolSize::for_cores(cores),
+            size: PoolSize::for_machine(cores, memory::available()),
             user: user_for(&root),
         };
         prepare(&plan).map_err(StartError::Folder)?;
@@ -124,11 +132,13 @@ impl Supervisor {
             process.stop().await;
             return Err(StartError::NotReady { program, last_words });
         }
-        tracing::info!(program = %program.display(), "started PHP");
+        tracing::debug!(program = %program.display(), "started PHP");
         let address = Address::Unix(plan.socket().to_string_lossy().into_owned());
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(keep_running(plan, process, folder, stopped));
-        Ok(Self { address, program, stop, task })
+        let most = plan.size.most;
+        // One wish waiting is enough: it will be fulfilled after whatever made the next one.
+        let (reload, wishes) = mpsc::channel(1);
+        let task = tokio::spawn(keep_running(plan, process, folder, wishes));
+        Ok(Self { address, program, most, reload, task })
     }
 
     /// Where it listens.
@@ -143,11 +153,25 @@ impl Supervisor {
         &self.program
     }
 
+    /// How many processes PHP may have at most, which is how many requests it works on at once.
+    #[must_use]
+    pub const fn max_processes(&self) -> usize {
+        self.most
+    }
+
+    /// Makes PHP read its settings and its libraries anew, and forget the scripts that it has compiled.
+    ///
+    /// php-fpm gives requests under way 30 seconds to end, and none is refused meanwhile. php-cgi knows no such thing: it is
+    /// stopped and started. Returns at once; the log tells of failures.
+    pub fn reload(&self) {
+        let _ = self.reload.try_send(());
+    }
+
     /// Stops PHP with all its processes and removes the temporary folder. Takes at most about
     /// 5 seconds; what has not stopped by then is killed.
     pub async fn stop(self) {
-        let Self { stop, task, .. } = self;
-        let _ = stop.send(());
+        let Self { reload, task, .. } = self;
+        drop(reload);
         let _ = task.await;
     }
 }
@@ -198,33 +222,58 @@ async fn keep_running(
     plan: Plan,
     mut process: Process,
     _folder: TempDir,
-    mut stopped: oneshot::Receiver<()>,
+    mut wishes: mpsc::Receiver<()>,
 ) {
     let mut pause = Pause::default();
     loop {
         let started = Instant::now();
-        tokio::select! {
-            // A dropped supervisor stops it as well.
-            _ = &mut stopped => return process.stop().await,
+        let is_wish = tokio::select! {
+            wish = wishes.recv() => match (wish, plan.php.kind) {
+                // A dropped supervisor stops it as well.
+                (None, _) => return process.stop().await,
+                (Some(()), PhpKind::Fpm) => {
+                    tracing::info!(target: "php", "PHP reads its settings anew");
+                    if let Err(error) = process.reload() {
+                        tracing::error!(target: "php", %error, "PHP cannot be told to read its settings anew");
+                    }
+                    continue;
+                }
+                (Some(()), PhpKind::Cgi) => true,
+            },
             status = process.wait() => {
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 tracing::error!(target: "php", %status, "PHP ended unexpectedly and is started again");
+                false
             }
-        }
-        process.finish().await;
+        };
+        let mut wait = if is_wish {
+            tracing::info!(target: "php", "PHP is stopped and started");
+            process.stop().await;
+            Duration::ZERO
+        } else {
+            process.finish().await;
+            pause.next(started.elapsed())
+        };
         process = loop {
             tokio::select! {
-                _ = &mut stopped => return,
-                () = tokio::time::sleep(pause.next(started.elapsed())) => {}
+                // Wishes to reload are fulfilled by the start itself.
+                () = stopped(&mut wishes) => return,
+                () = tokio::time::sleep(wait) => {}
             }
             match Process::start(&plan) {
                 Ok(process) => break process,
                 Err(error) => {
                     tracing::error!(target: "php", %error, "PHP could not be started; trying again");
+                    wait = pause.next(Duration::ZERO);
                 }
             }
         };
     }
+}
+
+/// Waits until the supervisor is stopped or dropped.
+async fn stopped(wishes: &mut mpsc::Receiver<()>) {
+    while wishes.recv().await.is_some() {}
 }
 
 /// The growing pause before a restart, so that a PHP that cannot run does not keep a core busy.
