@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcgi_proto::AddressError;
+use fcgi_proto::cgi::PhpSettings;
 use fcgi_tokio::{Address, Client, Timeouts};
 
 use crate::Gateway;
-use crate::files::Files;
+use crate::folder::Folder;
 use crate::gateway::{Inner, Target};
-use crate::root::Root;
+use crate::proxy::Variables;
 use crate::routing::Rules;
 
 /// Settings of a [`Gateway`] to come; see [`Gateway::builder`] and [`Gateway::to_application`].
@@ -22,6 +23,8 @@ pub struct Builder {
     root: Option<PathBuf>,
     application: Result<Option<Address>, AddressError>,
     rules: Rules,
+    follow_root: bool,
+    variables: Variables,
     timeout: Option<Duration>,
     spool_memory: usize,
     spool_limit: u64,
@@ -35,6 +38,8 @@ impl Builder {
             root: root.map(Path::to_owned),
             application: Ok(None),
             rules: Rules::default(),
+            follow_root: false,
+            variables: Variables::default(),
             timeout: Some(Duration::from_secs(60)),
             spool_memory: 256 * 1024,
             spool_limit: 128 * 1024 * 1024,
@@ -63,6 +68,44 @@ impl Builder {
     /// All settings of the routing.
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Where the application sees the document root, when that is another path than ours: in a container, on another
+    /// machine, in a chroot. DOCUMENT_ROOT and SCRIPT_FILENAME are made of it. Default: the document root, links resolved.
+    ///
+    /// Scripts are still looked for in the document root, so both must hold the same files.
+    pub fn application_root(mut self, path: impl Into<PathBuf>) -> Self {
+        self.variables.root = Some(path.into());
+        self
+    }
+
+    /// Resolves the links in the path of the document root with every request, not once at the start. Default: no.
+    ///
+    /// For deployments that swap a link to a new release: each request sees one release from its first file to its last,
+    /// and PHP, which remembers scripts by their real path, the new one from its first request on. Costs a few
+    /// microseconds each.
+    pub fn follow_root(mut self, follow: bool) -> Self {
+        self.follow_root = follow;
+        self
+    }
+
+    /// Sets a variable that the application gets with every request, in place of what it would be.
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.changes.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Leaves out a variable that the application would get, such as `HTTP_ACCEPT_ENCODING`.
+    pub fn unset_param(mut self, name: impl Into<String>) -> Self {
+        self.variables.changes.push((name.into(), None));
+        self
+    }
+
+    /// Settings of php.ini that are sent with every request. Read at [`PhpSettings`] what PHP-FPM does with them
+    /// afterwards: it keeps them for whatever its process serves next.
+    pub fn php_settings(mut self, settings: PhpSettings) -> Self {
+        self.variables.php_settings = settings;
         self
     }
 
@@ -107,7 +150,7 @@ impl Builder {
         self
     }
 
-    /// The gateway. The document root is resolved now, once: a deployment that swaps a link needs a new gateway.
+    /// The gateway. The document root is resolved now, once, unless [`follow_root`](Self::follow_root) says otherwise.
     ///
     /// # Errors
     ///
@@ -118,8 +161,9 @@ impl Builder {
         let target = match self.root {
             None => Target::Application,
             Some(path) => {
-                let root = Root::open(&path).map_err(|source| BuildError::Root { path, source })?;
-                Target::Site { files: Files::new(root.clone()), rules: self.rules, root }
+                let folder = Folder::open(&path, self.follow_root)
+                    .map_err(|source| BuildError::Root { path, source })?;
+                Target::Site { folder, rules: self.rules }
             }
         };
         let timeouts = Timeouts::NONE
@@ -128,6 +172,7 @@ impl Builder {
             .with_idle(self.timeout);
         Ok(Gateway::new(Arc::new(Inner {
             target,
+            variables: self.variables,
             client: Client::new(address).timeouts(timeouts),
             spool_memory: self.spool_memory,
             spool_limit: self.spool_limit,

@@ -19,9 +19,9 @@ use tower_service::Service;
 use crate::builder::Builder;
 use crate::check;
 use crate::files::Files;
+use crate::folder::{Folder, Release};
 use crate::pages::Page;
-use crate::proxy::{self, Place};
-use crate::root::Root;
+use crate::proxy::{self, Place, Variables};
 use crate::routing::{Route, Rules, Script};
 use crate::{Body, BoxError};
 
@@ -48,6 +48,7 @@ pub struct Gateway {
 
 pub(crate) struct Inner {
     pub(crate) target: Target,
+    pub(crate) variables: Variables,
     pub(crate) client: Client,
     pub(crate) spool_memory: usize,
     pub(crate) spool_limit: u64,
@@ -58,7 +59,7 @@ pub(crate) struct Inner {
 /// What is served.
 pub(crate) enum Target {
     /// A folder of files and scripts.
-    Site { root: Root, files: Files, rules: Rules },
+    Site { folder: Folder, rules: Rules },
     /// One application that answers every path.
     Application,
 }
@@ -121,8 +122,8 @@ where
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Gateway");
-        if let Target::Site { root, .. } = &self.inner.target {
-            debug.field("root", &root.path());
+        if let Target::Site { folder, .. } = &self.inner.target {
+            debug.field("root", &folder.current().root.path());
         }
         debug.field("application", self.inner.client.address()).finish_non_exhaustive()
     }
@@ -138,9 +139,11 @@ impl Inner {
         if check::is_about_server(parts) {
             return Ok(check::about_server());
         }
-        let Target::Site { root, files, rules } = &self.target else {
+        let Target::Site { folder, rules } = &self.target else {
             return self.to_application(parts, body).await;
         };
+        let release = folder.current();
+        let Release { root, files } = &*release;
         let path = parts.uri.path();
         match rules.route(path, root) {
             Route::Script(script) | Route::FrontController(script) => {

@@ -63,12 +63,14 @@ mod check;
 mod connection;
 mod deny;
 mod files;
+mod folder;
 mod gateway;
 mod pages;
 mod proxy;
 mod root;
 pub mod routing;
 pub mod server;
+pub mod sites;
 mod spool;
 pub mod supervisor;
 

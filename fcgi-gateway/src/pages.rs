@@ -22,6 +22,8 @@ impl Page {
         Self::new(StatusCode::BAD_REQUEST, "the address in the request is malformed");
     pub(crate) const BAD_HOST: Self =
         Self::new(StatusCode::BAD_REQUEST, "the request has no Host field, or an unusable one");
+    pub(crate) const MISDIRECTED: Self =
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "this server has no site of this name");
     pub(crate) const BAD_BODY: Self =
         Self::new(StatusCode::BAD_REQUEST, "the request body ended early or could not be read");
     pub(crate) const STALLED: Self =

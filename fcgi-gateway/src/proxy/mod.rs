@@ -7,7 +7,7 @@ mod response;
 mod stderr;
 
 pub(crate) use self::app_body::AppBody;
-pub(crate) use self::request::Place;
+pub(crate) use self::request::{Place, Variables};
 
 use bytes::Bytes;
 use fcgi_proto::RequestError;
@@ -32,7 +32,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let params = request::environment(parts, &place, &gateway.server_software)?;
+    let params = request::environment(parts, &place, &gateway.variables, &gateway.server_software)?;
     let body = request::body(body, gateway.spool_memory, gateway.spool_limit, gateway.body_timeout)
         .await?;
     let request = fcgi_tokio::Request::from_params(params).body(body);

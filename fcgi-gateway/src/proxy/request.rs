@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fcgi_proto::Params;
-use fcgi_proto::cgi::{Environment, EnvironmentError};
+use fcgi_proto::cgi::{Environment, EnvironmentError, PhpSettings};
 use http::Version;
 use http::request::Parts;
 use tower_http::timeout::{TimeoutBody, TimeoutError};
@@ -23,10 +23,31 @@ pub(crate) struct Place<'a> {
     pub(crate) path_info: &'a str,
 }
 
+/// What the settings say about the variables of every request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables {
+    /// The document root as the application sees it.
+    pub(crate) root: Option<PathBuf>,
+    /// In order: a value, or that there is to be none.
+    pub(crate) changes: Vec<(String, Option<String>)>,
+    pub(crate) php_settings: PhpSettings,
+}
+
+impl Variables {
+    fn apply<'a>(&'a self, environment: Environment<'a>) -> Environment<'a> {
+        let environment = environment.php_settings(&self.php_settings);
+        self.changes.iter().fold(environment, |environment, (name, value)| match value {
+            Some(value) => environment.param(name, value),
+            None => environment.remove(name),
+        })
+    }
+}
+
 /// The variables of the request. CONTENT_LENGTH follows with the body.
 pub(super) fn environment(
     parts: &Parts,
     place: &Place<'_>,
+    variables: &Variables,
     server_software: &str,
 ) -> Result<Params, Page> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -41,6 +62,7 @@ pub(super) fn environment(
         .path_info(place.path_info)
         .content_length(None);
     if let Some(root) = place.root {
+        let root = variables.root.as_deref().unwrap_or(root);
         environment = environment.document_root(root.as_os_str().as_bytes());
     }
     // The target's host counts, whether it came with an absolute target or with HTTP/2.
@@ -55,7 +77,7 @@ pub(super) fn environment(
             .server_addr(connection.local()),
         None => environment.remove("REMOTE_ADDR"),
     };
-    environment.params().map_err(page_for)
+    variables.apply(environment).params().map_err(page_for)
 }
 
 const fn protocol(version: Version) -> &'static str {
