@@ -97,12 +97,6 @@ impl<T> Slots<T> {
         (found == key).then_some(value)
     }
 
-    /// [`by_key`](Self::by_key), to look at.
-    pub(crate) fn get(&self, key: RequestKey) -> Option<&T> {
-        let (found, value) = self.entries.get(self.find(key.request_id()).ok()?)?;
-        (*found == key).then_some(value)
-    }
-
     pub(crate) fn remove(&mut self, request_id: u16) -> Option<(RequestKey, T)> {
         let place = self.find(request_id).ok()?;
         if place + 1 == self.entries.len() {

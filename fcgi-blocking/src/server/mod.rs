@@ -26,6 +26,7 @@
 mod builder;
 mod connections;
 mod driver;
+mod error;
 mod handler;
 mod handling;
 mod link;
@@ -34,7 +35,6 @@ mod parker;
 mod request;
 mod shared;
 mod shutdown;
-mod source;
 mod stdin;
 mod stdout;
 mod unix_socket;
@@ -43,7 +43,8 @@ mod workers;
 use std::io;
 
 pub use builder::Server;
-pub use fcgi_proto::server::{Config, ConnectionError, InputError, OutputError};
+pub use error::ConnectionError;
+pub use fcgi_proto::server::{Config, InputError, OutputError};
 pub use handler::Handler;
 pub use listener::Listener;
 pub use request::{Aborted, Request};

@@ -63,7 +63,11 @@ fn left_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn serve_alone(scripts: &Scripts, temp: &Path) -> Serve {
-    Serve::with_env(scripts.root(), [""; 0], [("TMPDIR", temp.to_str().unwrap().to_owned())])
+    Serve::with_env(
+        scripts.root(),
+        ["--php", "own"],
+        [("TMPDIR", temp.to_str().unwrap().to_owned())],
+    )
 }
 
 #[test]
@@ -93,7 +97,8 @@ fn php_sees_the_environment_and_its_output_is_logged() {
         "output.php",
         "<?php file_put_contents('php://stderr', \"from the worker\\n\"); echo getenv('SETTING');",
     );
-    let serve = Serve::with_env(scripts.root(), [""; 0], [("SETTING", "of the site".to_owned())]);
+    let serve =
+        Serve::with_env(scripts.root(), ["--php", "own"], [("SETTING", "of the site".to_owned())]);
     assert_eq!(serve.get("/output.php").text(), "of the site");
     serve.wait_for_log("from the worker");
     assert_eq!(serve.get("/stderr.php").text(), "said on stdout");
@@ -136,7 +141,7 @@ fn the_site_owner_runs_php() {
     scripts.add("who.php", "<?php echo json_encode([posix_geteuid()]);");
     // Only root can give the site to somebody; for other users PHP runs as themselves.
     let given = std::os::unix::fs::chown(scripts.root(), Some(65534), Some(65534)).is_ok();
-    let serve = Serve::start(scripts.root(), [""; 0]);
+    let serve = Serve::start(scripts.root(), ["--php", "own"]);
     let expected = if given { 65534 } else { rustix::process::geteuid().as_raw() };
     assert_eq!(json(&serve.get("/who.php")), serde_json::json!([expected]));
 }
@@ -145,7 +150,7 @@ fn the_site_owner_runs_php() {
 fn a_private_site_works_too() {
     let scripts = Scripts::new();
     fs::set_permissions(scripts.root(), fs::Permissions::from_mode(0o700)).unwrap();
-    let serve = Serve::start(scripts.root(), ["--workers", "1"]);
+    let serve = Serve::start(scripts.root(), ["--php", "own", "--workers", "1"]);
     assert_eq!(serve.get("/greeter.php").text(), "Hello World");
     assert_eq!(Request::post("/greeter.php").form("who=a").send(serve.address()).text(), "Hello a");
 }
@@ -157,7 +162,14 @@ fn a_php_that_cannot_start_is_explained() {
     fs::write(&program, "#!/bin/sh\necho 'the reason' >&2\nexit 1\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let output = crate::support::fcgi()
-        .args(["serve", scripts.root().to_str().unwrap(), "--listen", "127.0.0.1:0"])
+        .args([
+            "serve",
+            scripts.root().to_str().unwrap(),
+            "--listen",
+            "127.0.0.1:0",
+            "--php",
+            "own",
+        ])
         .env("PATH", format!("{}:/usr/bin:/bin", programs.path().display()))
         .output()
         .unwrap();

@@ -42,6 +42,8 @@ impl Serve {
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
             .env("RUST_LOG", "debug,hyper=info")
+            // Made-up applications count their connections.
+            .env("FCGI_PROBE", "false")
             .envs(env)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -17,7 +17,6 @@
 //! which is tens of milliseconds.
 
 pub mod http;
-pub mod launch;
 
 mod fpm;
 mod mariadb;
@@ -29,7 +28,6 @@ mod service;
 mod socket;
 mod temp;
 mod wait;
-mod web_server;
 mod wordpress;
 
 pub use fpm::{PhpFpm, PhpFpmBuilder};
@@ -38,5 +36,4 @@ pub use process::is_running;
 pub use scripts::{Scripts, pattern};
 pub use socket::Socket;
 pub use wait::{free_port, wait_until};
-pub use web_server::WebServer;
 pub use wordpress::WordPress;

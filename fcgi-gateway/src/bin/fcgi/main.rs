@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Command::Call(args) => call::main(*args),
         Command::Serve(args) => {
             log("info");
-            end(serve::main(*args))
+            end(serve::main(&args))
         }
         Command::Demo(args) => {
             log("warn");
@@ -43,12 +43,21 @@ fn main() -> ExitCode {
 
 /// Messages go to standard error; `RUST_LOG` overrides how many.
 fn log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let (filter, mistake) = match std::env::var(EnvFilter::DEFAULT_ENV).as_deref() {
+        Ok("") | Err(_) => (EnvFilter::new(default), None),
+        Ok(said) => match EnvFilter::try_new(said) {
+            Ok(filter) => (filter, None),
+            Err(error) => (EnvFilter::new(default), Some(format!("{said:?}: {error}"))),
+        },
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    if let Some(mistake) = mistake {
+        tracing::warn!("RUST_LOG is not understood and {default} is used; {mistake}");
+    }
 }
 
 fn end<E: core::fmt::Display>(result: Result<(), E>) -> ExitCode {

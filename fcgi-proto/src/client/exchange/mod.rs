@@ -1,7 +1,5 @@
 mod error;
 mod output;
-#[cfg(feature = "std")]
-mod shared;
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -1,5 +1,8 @@
 //! The side of the clients: listeners, TLS, and limits.
 
+use core::net::Ipv4Addr;
+use std::io;
+
 use fcgi_gateway::Builder;
 use fcgi_gateway::server::Server;
 use serde::Deserialize;
@@ -23,12 +26,14 @@ impl HttpArgs {
         value::or_else!(self, fallback: listen)
     }
 
-    /// Listens.
+    /// Listens. Without an address it is 8080 of this machine, or when that is taken the next port that is free.
     pub(crate) async fn bind(&self) -> Result<Server, ServeError> {
-        let address = self.listen.as_deref().unwrap_or("127.0.0.1:8080");
-        let listening = Server::bind(address).await;
-        let server = listening
-            .map_err(|source| ServeError::Listen { address: address.to_owned(), source })?;
+        let listening = match &self.listen {
+            Some(address) => Server::bind(address).await,
+            None => bind_free_port().await,
+        };
+        let address = self.listen.as_deref().unwrap_or("127.0.0.1:8080").to_owned();
+        let server = listening.map_err(|source| ServeError::Listen { address, source })?;
         Ok(self.apply(server))
     }
 
@@ -41,3 +46,23 @@ impl HttpArgs {
         gateway
     }
 }
+
+async fn bind_free_port() -> io::Result<Server> {
+    for port in USUAL_PORT..USUAL_PORT + TRIED_PORTS {
+        match Server::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(server) if port == USUAL_PORT => return Ok(server),
+            Ok(server) => {
+                tracing::warn!(
+                    "port {USUAL_PORT} is taken, so it is {port}; --listen chooses another"
+                );
+                return Ok(server);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+const USUAL_PORT: u16 = 8080;
+const TRIED_PORTS: u16 = 20;

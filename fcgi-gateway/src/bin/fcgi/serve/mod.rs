@@ -2,48 +2,67 @@
 //!
 //! The settings come in groups, one file each. A field of a group is a flag of the command line and a key of the file
 //! `fcgi.toml` at once; its default is applied where the group is, in `apply`.
+//!
+//! From there: [`config`] puts flags and file together, [`plan`] guesses what they leave open, [`running`] has the PHP
+//! that the sites need, and this file keeps it all going until a signal comes.
 
+mod check;
 mod config;
 mod error;
+mod guess;
 mod http;
 mod ops;
+mod php;
+mod plan;
+mod probe;
+mod running;
 mod signals;
 mod site;
 mod upstream;
 mod value;
 
+use core::pin::pin;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use fcgi_gateway::Gateway;
 use fcgi_gateway::server::Server;
-use fcgi_gateway::supervisor::Supervisor;
-use fcgi_tokio::Address;
+use fcgi_gateway::sites::Sites;
 
+use self::config::Config;
 pub(crate) use self::error::ServeError;
 use self::http::HttpArgs;
 use self::ops::OpsArgs;
-use self::signals::Signals;
+use self::plan::Site;
+use self::running::Running;
+use self::signals::{News, Signals};
 use self::site::SiteArgs;
 use self::upstream::UpstreamArgs;
 
 /// Serve a PHP site: static files, scripts, and pretty addresses, over HTTP
 ///
-/// Everything below FOLDER is public, except dotfiles, the source of scripts, and backup copies. Addresses that lead
-/// to no file go to its index.php, as WordPress, Laravel and Symfony expect it.
+/// The public folder of the project is served (public, web, ... or FOLDER itself), except dotfiles, the source of scripts,
+/// and backup copies. Addresses that lead to no file go to its index.php, as WordPress, Laravel and Symfony expect it.
+/// PHP is started if none runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
+    fcgi serve                          the project in this folder\n  \
     fcgi serve /usr/share/wordpress\n  \
-    fcgi serve public --listen 0.0.0.0:8080 --fpm unix:/run/php/php-fpm.sock\n\n\
-    Stop it with Ctrl-C or SIGTERM: answers under way may end first; a second one stops at once.\n\
-    Set RUST_LOG=debug to see more.")]
+    fcgi serve --fpm php:9000 --fpm-root /var/www/html --listen 0.0.0.0:8080\n  \
+    fcgi serve --config /etc/fcgi.toml --check-config\n\n\
+    Ctrl-C or SIGTERM stops it: answers under way may end first; a second one stops at once.\n\
+    SIGHUP reads the settings again. RUST_LOG=debug logs more. --help says more than -h.")]
 pub(crate) struct ServeArgs {
-    /// Folder of the site, usually the one with index.php
-    folder: PathBuf,
+    /// Folder of the project [default: the current one]
+    folder: Option<PathBuf>,
 
     /// File with settings [default: fcgi.toml in the folder, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Read the settings, print what would be served, and end
+    #[arg(long)]
+    check_config: bool,
 
     #[command(flatten)]
     settings: Settings,
@@ -62,90 +81,6 @@ pub(crate) struct Settings {
     ops: OpsArgs,
 }
 
-/// Runs until a signal arrives.
-pub(crate) fn main(args: ServeArgs) -> Result<(), ServeError> {
-    let ServeArgs { folder, config, settings } = args;
-    let file = config::File::load(config.as_deref(), &folder)?;
-    let settings = settings.or(file.into_settings());
-    let runtime = settings.ops.runtime().map_err(ServeError::Runtime)?;
-    runtime.block_on(run(folder, settings))
-}
-
-async fn run(folder: PathBuf, settings: Settings) -> Result<(), ServeError> {
-    let mut signals = Signals::new().map_err(ServeError::Runtime)?;
-    let root = settings.site.root.clone().unwrap_or(folder);
-    check_root(&root)?;
-    // Before PHP is started: a port in use is found at once.
-    let server = settings.http.bind().await?;
-    let fpm = settings.upstream.fpm.clone();
-    let php = match &fpm {
-        Some(_) => None,
-        None => Some(start_php(&root, &mut signals).await?),
-    };
-    let Some(address) = fpm.or_else(|| php.as_ref().map(|php| php.address().clone())) else {
-        return Ok(()); // not reached: one of the two is there
-    };
-    let result = serve(&root, server, address, &settings, &mut signals).await;
-    if let Some(php) = php {
-        php.stop().await;
-    }
-    result
-}
-
-async fn serve(
-    root: &Path,
-    server: Server,
-    address: Address,
-    settings: &Settings,
-    signals: &mut Signals,
-) -> Result<(), ServeError> {
-    let gateway = settings.apply(Gateway::builder(root).fpm(address));
-    let gateway = gateway.build().map_err(|error| ServeError::Site(error.to_string()))?;
-    if rustix::process::geteuid().is_root() {
-        tracing::warn!("running as root; better run it as the user of the site");
-    }
-    let local = server.local_addr().map_err(ServeError::Runtime)?;
-    // Whoever started us may have closed our output; that is no reason not to serve.
-    let _ = writeln!(io::stdout(), "serving {} at http://{local}", root.display());
-    let _ = io::stdout().flush();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = server.run(gateway, async { drop(stopped.await) });
-    let twice = async {
-        signals.next().await;
-        tracing::info!("stopping as soon as the answers under way have ended");
-        let _ = stop.send(());
-        signals.next().await;
-        tracing::info!("stopping at once");
-    };
-    tokio::select! {
-        () = running => {}
-        () = twice => {}
-    }
-    Ok(())
-}
-
-/// A signal while PHP starts ends the start.
-async fn start_php(root: &Path, signals: &mut Signals) -> Result<Supervisor, ServeError> {
-    tokio::select! {
-        php = Supervisor::start(root) => php.map_err(ServeError::Php),
-        () = signals.next() => Err(ServeError::Interrupted),
-    }
-}
-
-fn check_root(root: &Path) -> Result<(), ServeError> {
-    match root.metadata() {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(ServeError::Site(format!(
-            "{} is not a folder; ROOT is the folder of the site",
-            root.display()
-        ))),
-        Err(error) => Err(ServeError::Site(format!(
-            "cannot open the site's folder {}: {error}",
-            root.display()
-        ))),
-    }
-}
-
 impl Settings {
     /// What is not set here is taken from `fallback`.
     fn or(self, fallback: Self) -> Self {
@@ -156,11 +91,116 @@ impl Settings {
             ops: self.ops.or(fallback.ops),
         }
     }
+}
 
-    fn apply(&self, gateway: fcgi_gateway::Builder) -> fcgi_gateway::Builder {
-        let gateway = self.site.apply(gateway);
-        let gateway = self.http.apply_to_gateway(gateway);
-        let gateway = self.upstream.apply(gateway);
-        self.ops.apply(gateway)
+impl ServeArgs {
+    fn load(&self) -> Result<(Config, Vec<Site>), ServeError> {
+        let folder = self.folder.as_deref();
+        let config = Config::load(self.settings.clone(), self.config.as_deref(), folder)?;
+        let sites = plan::sites(&config, folder)?;
+        Ok((config, sites))
     }
+}
+
+/// Runs until a signal arrives.
+pub(crate) fn main(args: &ServeArgs) -> Result<(), ServeError> {
+    let (config, sites) = args.load()?;
+    if args.check_config {
+        return check::check(&config, &sites);
+    }
+    let runtime = config.settings.ops.runtime().map_err(ServeError::Runtime)?;
+    runtime.block_on(run(args, &config, &sites))
+}
+
+async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), ServeError> {
+    let mut signals = Signals::new().map_err(ServeError::Runtime)?;
+    // Before PHP is started: a port in use is found at once.
+    let server = config.settings.http.bind().await?;
+    let mut running = Running::default();
+    tokio::select! {
+        started = running.start(sites) => started?,
+        () = signals.stop() => return Err(ServeError::Interrupted),
+    }
+    let result = match running.table(sites) {
+        Ok(table) => {
+            greet(&server, sites, &running);
+            serve(args, server, Sites::new(table), &mut running, &mut signals).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    running.stop().await;
+    result
+}
+
+async fn serve(
+    args: &ServeArgs,
+    server: Server,
+    served: Sites,
+    running: &mut Running,
+    signals: &mut Signals,
+) {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut server = pin!(server.run(served.clone(), async { drop(stopped.await) }));
+    loop {
+        let news = tokio::select! {
+            () = &mut server => return,
+            news = signals.next() => news,
+        };
+        match news {
+            News::Stop => break,
+            News::Reload => {
+                let changed = async {
+                    let (_, sites) = args.load()?;
+                    running.change(&sites, &served).await
+                };
+                let changed = tokio::select! {
+                    () = &mut server => return,
+                    changed = changed => changed,
+                };
+                match changed {
+                    Ok(()) => tracing::info!("the settings were read again"),
+                    Err(error) => tracing::error!("everything stays as it was: {error}"),
+                }
+            }
+        }
+    }
+    tracing::info!("stopping as soon as the answers under way have ended");
+    let _ = stop.send(());
+    tokio::select! {
+        () = &mut server => {}
+        () = signals.stop() => tracing::info!("stopping at once"),
+    }
+}
+
+/// Says what is served and where. Whoever started us may have closed our output; that is no reason not to serve.
+fn greet(server: &Server, sites: &[Site], running: &Running) {
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!("running as root; better run it as the user of the site");
+    }
+    if let Ok(address) = server.local_addr() {
+        let _ = print_greeting(address, sites, running);
+    }
+}
+
+fn print_greeting(address: SocketAddr, sites: &[Site], running: &Running) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match sites {
+        [site] => writeln!(out, "serving {} at http://{address}", site.root.display())?,
+        sites => writeln!(out, "serving {} sites at http://{address}", sites.len())?,
+    }
+    for site in sites {
+        if !site.names.is_empty() {
+            writeln!(out, "  host  {}", site.names.join(", "))?;
+        }
+        writeln!(out, "  root  {site}")?;
+        if let Some(php) = running.php(site) {
+            writeln!(out, "  PHP   {php}")?;
+        }
+    }
+    writeln!(
+        out,
+        "  log   on standard error, PHP's messages too; RUST_LOG=debug says more. Ctrl-C stops"
+    )?;
+    out.flush()
 }

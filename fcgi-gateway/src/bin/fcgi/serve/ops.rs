@@ -1,10 +1,10 @@
 //! What operators see: metrics, the access log, the developer's page.
 
-use core::num::NonZeroUsize;
+use core::str::FromStr;
 use std::io;
 
 use fcgi_gateway::Builder;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::runtime::{self, Runtime};
 
 use super::value;
@@ -14,9 +14,9 @@ use super::value;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Operations")]
 pub(crate) struct OpsArgs {
-    /// Threads of the server itself; PHP has its own processes [default: one per core]
+    /// Threads of the server itself, at most 256; PHP has its own processes [default: one per core]
     #[arg(long, value_name = "THREADS")]
-    pub(crate) workers: Option<NonZeroUsize>,
+    pub(crate) workers: Option<Threads>,
 }
 
 impl OpsArgs {
@@ -31,7 +31,7 @@ impl OpsArgs {
 
     /// The runtime that `workers` asks for.
     pub(crate) fn runtime(&self) -> io::Result<Runtime> {
-        match self.workers.map(NonZeroUsize::get) {
+        match self.workers.map(|Threads(threads)| threads) {
             // One thread needs no scheduler that moves tasks between threads.
             Some(1) => runtime::Builder::new_current_thread().enable_all().build(),
             Some(threads) => {
@@ -39,5 +39,40 @@ impl OpsArgs {
             }
             None => runtime::Builder::new_multi_thread().enable_all().build(),
         }
+    }
+}
+
+/// A number of threads that makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threads(usize);
+
+impl Threads {
+    /// More than any machine has use for: the work of a gateway is small, and each thread takes memory.
+    const MOST: usize = 256;
+}
+
+impl TryFrom<usize> for Threads {
+    type Error = String;
+
+    fn try_from(threads: usize) -> Result<Self, String> {
+        match threads {
+            1..=Self::MOST => Ok(Self(threads)),
+            _ => Err(format!("expected a number of threads from 1 to {}", Self::MOST)),
+        }
+    }
+}
+
+impl FromStr for Threads {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // What is no number at all is out of range too.
+        Self::try_from(text.parse().unwrap_or(0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Threads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(usize::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }

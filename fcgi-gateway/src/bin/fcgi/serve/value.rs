@@ -6,7 +6,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A time in whole or fractional seconds: `30`, `0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +69,64 @@ impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for OneOrMany<T> {
         let mut values = Vec::new();
         while let Some(text) = list.next_element::<String>()? {
             values.push(text.parse().map_err(de::Error::custom)?);
+        }
+        Ok(values)
+    }
+}
+
+/// A value in a table of names and values.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Entry {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl fmt::Display for Entry {
+    /// As PHP reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => u8::from(*value).fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Text(value) => f.write_str(value),
+        }
+    }
+}
+
+/// What a line of such a table makes.
+pub(crate) trait FromEntry: Sized {
+    fn from_entry(name: &str, value: Entry) -> Result<Self, String>;
+}
+
+/// For the key of a flag that takes `NAME=VALUE`: a list of such texts, or a table.
+pub(crate) fn entries<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display> + FromEntry,
+{
+    deserializer.deserialize_any(Entries(PhantomData)).map(Some)
+}
+
+struct Entries<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err: fmt::Display> + FromEntry> Visitor<'de> for Entries<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of names and values, or a list of texts NAME=VALUE")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        OneOrMany(PhantomData).visit_seq(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some((name, value)) = table.next_entry::<String, Entry>()? {
+            values.push(T::from_entry(&name, value).map_err(de::Error::custom)?);
         }
         Ok(values)
     }

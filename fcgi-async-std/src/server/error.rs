@@ -1,9 +1,9 @@
 use core::fmt;
 use std::io;
 
-use crate::ProtocolError;
+use fcgi_proto::ProtocolError;
 
-/// Why a connection ended before its time; the error of every adapter's `serve_connection`.
+/// Why a connection ended before its time.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectionError {

@@ -1,0 +1,44 @@
+use std::fmt;
+use std::io;
+
+use fcgi_proto::ProtocolError;
+
+/// Why a connection ended before its time.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The socket failed. Web servers close without reading the end of an answer as a matter of course.
+    Io(io::Error),
+    /// The web server broke the protocol.
+    Protocol(ProtocolError),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(_) => f.write_str("connection to the web server failed"),
+            Self::Protocol(_) => f.write_str("web server broke the FastCGI protocol"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ProtocolError> for ConnectionError {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}

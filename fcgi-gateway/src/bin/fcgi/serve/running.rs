@@ -1,0 +1,84 @@
+//! The sites that run, and the PHP behind each.
+
+use fcgi_gateway::sites::{Sites, Table};
+
+use super::ServeError;
+use super::php::{self, Php};
+use super::plan::{Site, Wanted};
+
+/// Every PHP in use, by what was wanted.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    php: Vec<(Wanted, Php)>,
+}
+
+impl Running {
+    /// Finds or starts PHP for each site; sites that want the same share one. Those that are there already stay.
+    ///
+    /// Dropping the future stops the PHP that it has started.
+    pub(super) async fn start(&mut self, sites: &[Site]) -> Result<(), ServeError> {
+        for site in sites {
+            let wanted = site.wanted();
+            if self.of(&wanted).is_none() {
+                let php = match &wanted {
+                    Wanted::Given(address) => {
+                        if site.is_probed() {
+                            tokio::spawn(php::verify(address.clone(), site.root_for_php()));
+                        }
+                        Php::given(address.clone())
+                    }
+                    Wanted::Found(choice, root) => Php::find(choice, root).await?,
+                };
+                self.php.push((wanted, php));
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&self, wanted: &Wanted) -> Option<&Php> {
+        self.php.iter().find(|(other, _)| other == wanted).map(|(_, php)| php)
+    }
+
+    /// The PHP of a site that was started.
+    pub(super) fn php(&self, site: &Site) -> Option<&Php> {
+        self.of(&site.wanted())
+    }
+
+    /// The gateways of the sites, by their hosts.
+    pub(super) fn table(&self, sites: &[Site]) -> Result<Table, ServeError> {
+        sites.iter().try_fold(Table::new(), |table, site| {
+            let Some(php) = self.php(site) else { return Ok(table) };
+            let gateway = site.gateway(php.address().clone())?;
+            if site.names.is_empty() {
+                return Ok(table.default_site(gateway));
+            }
+            site.names.iter().try_fold(table, |table, name| {
+                table
+                    .site(name, gateway.clone())
+                    .map_err(|error| ServeError::Config(error.to_string()))
+            })
+        })
+    }
+
+    /// Serves other sites from now on, each PHP that stays reading its settings anew. When that cannot be, everything stays
+    /// as it is.
+    pub(super) async fn change(&mut self, to: &[Site], served: &Sites) -> Result<(), ServeError> {
+        for (_, php) in &self.php {
+            php.reload();
+        }
+        self.start(to).await?;
+        served.replace(self.table(to)?);
+        let is_wanted = |wanted: &Wanted| to.iter().any(|site| site.wanted() == *wanted);
+        let (kept, unwanted) =
+            std::mem::take(&mut self.php).into_iter().partition(|(wanted, _)| is_wanted(wanted));
+        self.php = kept;
+        Self { php: unwanted }.stop().await;
+        Ok(())
+    }
+
+    pub(super) async fn stop(self) {
+        for (_, php) in self.php {
+            php.stop().await;
+        }
+    }
+}
