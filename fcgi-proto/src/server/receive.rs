@@ -121,11 +121,12 @@ impl Connection {
             slot.phase = Phase::Stdin;
             return Ok(Some(self.announce(key, role, buffer)));
         }
+        // Before it is judged, or the account would depend on how the record is cut.
+        self.free_records.refill();
         if buffer.len() + data.len() > max_params {
             return Ok(Some(self.refuse(request_id, RefusedReason::ParamsTooLarge)));
         }
         buffer.extend_from_slice(data);
-        self.free_records.refill();
         Ok(None)
     }
 
