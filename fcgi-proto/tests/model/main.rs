@@ -177,6 +177,7 @@ impl Ends {
             Op::Carry { to, ref cuts, .. } | Op::Forge { to, ref cuts, .. } => {
                 self.carry(to, step, cuts)
             }
+            Op::ForgeRequest { ref cuts, .. } => self.carry(End::Application, step, cuts),
             Op::Garbage { to, .. } => self.carry(to, step, &[3]),
             Op::HangUp { on } => self.hang_up(on, step),
         }

@@ -95,6 +95,13 @@ pub(crate) enum Op {
         padding: u8,
         cuts: Vec<usize>,
     },
+    /// A whole request up to the end of its parameters, likewise.
+    ForgeRequest {
+        id: u16,
+        role: u8,
+        flags: u8,
+        cuts: Vec<usize>,
+    },
     /// Bytes that are no record.
     Garbage {
         to: End,
@@ -121,9 +128,9 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) fn any_settings() -> impl Strategy<Value = Settings> {
-    let limits = (1_u16..4, 1_u16..5, 200_usize..3000, 200_usize..3000);
+    let limits = (1_u16..4, 1_u16..5, 50_usize..2000, 50_usize..2000);
     let before = prop_oneof![80 => Just(0_u16), 1 => 65_531_u16..];
-    (prop::bool::weighted(0.9), limits, 3_u32..20, 60_usize..300, before).prop_map(
+    (prop::bool::weighted(0.9), limits, 3_u32..12, 60_usize..300, before).prop_map(
         |(keep_conn, limits, max_free, max_params, before)| Settings {
             keep_conn,
             client_requests: limits.0,
@@ -174,6 +181,8 @@ pub(crate) fn any_op() -> impl Strategy<Value = Op> {
         200 => (any_end(), carried, any_cuts())
             .prop_map(|(to, len, cuts)| Op::Carry { to, len, cuts }),
         60 => any_forgery(),
+        12 => (1000_u16..1002, prop_oneof![9 => 1_u8..4, 1 => any::<u8>()], prop_oneof![9 => Just(1_u8), 1 => any::<u8>()], any_cuts())
+            .prop_map(|(id, role, flags, cuts)| Op::ForgeRequest { id, role, flags, cuts }),
         1 => (any_end(), vec(any::<u8>(), 1..12)).prop_map(|(to, bytes)| Op::Garbage { to, bytes }),
         3 => any_end().prop_map(|on| Op::HangUp { on }),
     ]

@@ -147,6 +147,13 @@ impl Reference {
                 wire::put(&mut forged, kind, id, content, padding.into());
                 self.forge(to, forged)
             }
+            Op::ForgeRequest { id, role, flags, .. } => {
+                let mut forged = Vec::new();
+                wire::put(&mut forged, wire::BEGIN, id, &[0, role, flags, 0, 0, 0, 0, 0], 0);
+                wire::put(&mut forged, wire::PARAMS, id, b"\x01\x01A1", 3);
+                wire::put(&mut forged, wire::PARAMS, id, b"", 0);
+                self.forge(End::Application, forged)
+            }
             Op::Garbage { to, ref bytes } => self.forge(to, bytes.clone()),
             Op::HangUp { on } => self.hang_up(on),
         };
