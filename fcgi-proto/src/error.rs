@@ -19,6 +19,10 @@ use crate::wire::RecordType;
 #[non_exhaustive]
 pub enum ProtocolError {
     /// The very first byte was not that of a record: the peer speaks another protocol.
+    ///
+    /// Said at once, with as many of the bytes as have come: to wait for more would be to wait for a peer that may itself
+    /// wait for a greeting. So two reads that are cut differently can give different bytes; one read nearly always has
+    /// enough to tell what the peer is.
     NotFastCgi(FirstBytes),
     /// The version octet of a later record was not 1, so its length cannot be trusted (section 3.3).
     UnsupportedVersion(u8),
@@ -51,7 +55,10 @@ pub enum ProtocolError {
         /// The id it carried.
         request_id: u16,
     },
-    /// Stream data before the end of the stream that comes first, such as STDIN amid PARAMS.
+    /// Stream data before the end of the stream that comes first, such as STDIN amid PARAMS (section 6.1).
+    ///
+    /// It ends the connection, as with php-fpm and libfcgi: no web server sends it, and a peer that has lost the order of
+    /// one request cannot be trusted with the others.
     OutOfOrder {
         /// The record's type.
         record_type: RecordType,
@@ -161,22 +168,48 @@ impl FirstBytes {
         self.bytes.split_at(usize::from(self.len)).0
     }
 
-    /// The protocol that these bytes look like, where they are known.
+    /// The protocol that these bytes look like, where they are known: HTTP, HTML, TLS, SSH, Redis, MySQL, PostgreSQL,
+    /// memcached, SMTP or FTP, POP3, IMAP, XML or JSON.
     #[must_use]
     pub fn looks_like(&self) -> Option<&'static str> {
-        const KNOWN: [(&[u8], &str); 8] = [
+        const KNOWN: [(&[u8], &str); 23] = [
+            // An answer, and a request where somebody connects to an application.
             (b"HTTP/", "HTTP"),
+            (b"GET ", "HTTP"),
+            (b"POST ", "HTTP"),
+            (b"HEAD ", "HTTP"),
+            (b"PUT ", "HTTP"),
+            (b"DELETE ", "HTTP"),
+            (b"OPTIONS ", "HTTP"),
+            (b"CONNECT ", "HTTP"),
+            (b"PRI * HTTP/2", "HTTP/2"),
+            (b"<?xml", "XML"),
             (b"<", "HTML"),
+            (b"{", "JSON"),
+            // Alert and handshake.
             (b"\x15\x03", "TLS"),
             (b"\x16\x03", "TLS"),
             (b"SSH-", "SSH"),
+            // POP3 greets with the word that Redis says for yes.
             (b"-ERR", "Redis"),
-            (b"+", "Redis"),
-            (b"220 ", "SMTP or FTP"),
+            (b"-NOAUTH", "Redis"),
+            (b"-DENIED", "Redis"),
+            (b"+OK", "Redis or POP3"),
+            (b"+PONG", "Redis"),
+            (b"* OK", "IMAP"),
+            (b"ERROR\r", "memcached"),
+            (b"220", "SMTP or FTP"),
         ];
-        // MySQL: a packet length of 3 bytes, packet 0, protocol version 10.
-        if let [_, 0, 0, 0, 10, ..] = self.as_slice() {
-            return Some("MySQL");
+        match self.as_slice() {
+            // A packet length of 3 bytes, packet 0, then protocol version 10 or an error such as "too many connections".
+            [_, _, 0, 0, 10 | 0xff, ..] => return Some("MySQL"),
+            // An error, with a length of 4 bytes and a severity behind it; or a message of old versions.
+            [b'E', 0, 0, _, _, b'S', ..] | [b'E', b'F', b'A', b'T', b'A', b'L', ..] => {
+                return Some("PostgreSQL");
+            }
+            // SETTINGS of HTTP/2 with content: a length in steps of 6, type 4, no flags, stream 0.
+            [0, 0, len, 4, 0, 0, 0, 0, 0, ..] if len % 6 == 0 => return Some("HTTP/2"),
+            _ => {}
         }
         KNOWN.iter().find(|(start, _)| self.as_slice().starts_with(start)).map(|(_, name)| *name)
     }
@@ -220,6 +253,13 @@ pub enum BeginError {
         /// The length in bytes.
         found: usize,
     },
+    /// The names that GET_VALUES is to ask for are longer than allowed.
+    ValuesTooLarge {
+        /// Their length in bytes, as pairs.
+        found: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for BeginError {
@@ -236,6 +276,9 @@ impl fmt::Display for BeginError {
             ),
             Self::LengthTooLarge { found } => {
                 write!(f, "name or value of {found} bytes is longer than 2147483647")
+            }
+            Self::ValuesTooLarge { found, limit } => {
+                write!(f, "names to ask for take {found} bytes, more than {limit}")
             }
         }
     }

@@ -35,6 +35,7 @@ pub mod decode;
 mod error;
 #[cfg(feature = "std")]
 mod failure;
+mod id_map;
 mod limits;
 mod outbox;
 pub mod params;

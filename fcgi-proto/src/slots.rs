@@ -1,13 +1,28 @@
 //! The table of open requests, for both sides.
 
-use alloc::vec::Vec;
 use core::fmt;
+
+use crate::id_map::IdMap;
 
 /// Names one request on one connection.
 ///
 /// A wire id is used again once its request has ended, so a handle kept too long would speak for a stranger. A key is
 /// the id together with a count of the requests before it: when its request has ended, every look-up with it gives
 /// `None`, also after the id is in use again.
+///
+/// Keys of two connections say nothing about each other, and may be equal: what holds several connections keeps the
+/// connection with the key.
+///
+/// ```
+/// use fcgi_proto::Role;
+/// use fcgi_proto::client::{Config, Connection};
+///
+/// let mut conn = Connection::new(Config::default());
+/// let key = conn.begin(Role::Responder, [("SCRIPT_NAME", "/")])?;
+/// assert_eq!(key.request_id(), 1);
+/// assert!(conn.request(key).is_some());
+/// # Ok::<(), fcgi_proto::BeginError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey(
     /// The id in the upper 16 bits, the count in the others: one word, since every event carries it.
@@ -38,17 +53,17 @@ impl fmt::Debug for RequestKey {
     }
 }
 
-/// Open requests by id: a small sorted list, as a peer may choose any of 65,535 ids but holds few of them at once.
+/// Open requests by id.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    entries: Vec<(RequestKey, T)>,
+    entries: IdMap<(RequestKey, T)>,
     /// Of requests so far, of which keys keep 48 bits: they come round after years.
     count: u64,
 }
 
 impl<T> Slots<T> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), count: 0 }
+        Self { entries: IdMap::new(), count: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,17 +75,17 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn contains(&self, request_id: u16) -> bool {
-        self.find(request_id).is_ok()
+        self.entries.contains(request_id)
     }
 
     /// Adds a request; `None` when its id is taken.
     pub(crate) fn insert(&mut self, request_id: u16, value: T) -> Option<RequestKey> {
-        let Err(place) = self.find(request_id) else {
+        if self.contains(request_id) {
             return None;
-        };
+        }
         let key = RequestKey::new(request_id, self.count);
         self.count = self.count.wrapping_add(1);
-        self.entries.insert(place, (key, value));
+        self.entries.insert(request_id, (key, value));
         Some(key)
     }
 
@@ -78,17 +93,12 @@ impl<T> Slots<T> {
     /// request.
     #[inline]
     pub(crate) fn at_once(&self, request_id: u16) -> Option<(RequestKey, &T)> {
-        let (first, _) = self.entries.first()?;
-        let place = usize::from(request_id.wrapping_sub(first.request_id()));
-        let (key, value) = self.entries.get(place)?;
-        (key.request_id() == request_id).then_some((*key, value))
+        self.entries.at_once(request_id).map(|(key, value)| (*key, value))
     }
 
     /// The request that has this id now.
     pub(crate) fn by_id(&mut self, request_id: u16) -> Option<(RequestKey, &mut T)> {
-        let place = self.find(request_id).ok()?;
-        let (key, value) = self.entries.get_mut(place)?;
-        Some((*key, value))
+        self.entries.get_mut(request_id).map(|(key, value)| (*key, value))
     }
 
     /// The request that this key was given for, if it is still open.
@@ -98,24 +108,19 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn remove(&mut self, request_id: u16) -> Option<(RequestKey, T)> {
-        let place = self.find(request_id).ok()?;
-        if place + 1 == self.entries.len() {
-            return self.entries.pop(); // nothing to move up
-        }
-        Some(self.entries.remove(place))
+        self.entries.remove(request_id)
     }
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.entries.retain(|(_, value)| keep(value));
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (RequestKey, &mut T)> {
-        self.entries.iter_mut().map(|(key, value)| (*key, value))
-    }
-
-    /// Where this id is, or where it would be.
-    fn find(&self, request_id: u16) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&request_id, |(key, _)| key.request_id())
+    /// The open requests from this id on, in the order of ids.
+    pub(crate) fn starting_at(
+        &mut self,
+        request_id: u16,
+    ) -> impl Iterator<Item = (RequestKey, &mut T)> {
+        self.entries.starting_at(request_id).map(|(_, (key, value))| (*key, value))
     }
 }
 

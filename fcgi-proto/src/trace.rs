@@ -29,18 +29,29 @@ const SHOWN: usize = 60;
 ///
 /// It never holds more than one record, and judges nothing but framing: what comes in which order, and who may send it,
 /// is shown as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Trace {
     decoder: Decoder,
     content: Vec<u8>,
     is_broken: bool,
 }
 
-/// One record, or the reason why no more can be told apart. `Display` gives the line.
-#[derive(Clone, Copy, Debug)]
+/// One record, or the reason why no more can be told apart. `Display` and `Debug` give the line.
+///
+/// Of parameters that [may be secret](is_secret) it has the length alone.
+///
+/// ```
+/// use fcgi_proto::{RecordType, trace::Trace};
+///
+/// Trace::new().feed(b"\x01\x04\0\x01\0\x0d\0\0\x0b\0HTTP_COOKIE", |line| {
+///     assert_eq!(line.record_type(), Some(RecordType::Params));
+///     assert!(line.to_string().ends_with("HTTP_COOKIE = <0 bytes>"));
+/// });
+/// ```
+#[derive(Clone, Copy)]
 pub struct Line<'t>(Kind<'t>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Kind<'t> {
     Body(Header, [u8; BODY_LEN]),
     Content(Header, &'t [u8]),
@@ -86,6 +97,23 @@ impl Line<'_> {
             Kind::Body(header, _) | Kind::Content(header, _) => Some(header.record_type),
             Kind::Broken(_) => None,
         }
+    }
+}
+
+impl fmt::Debug for Trace {
+    /// Figures only: what is half read may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("kept", &self.content.len())
+            .field("is_broken", &self.is_broken)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Line<'_> {
+    /// The line, as the bytes behind it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Line({self})")
     }
 }
 

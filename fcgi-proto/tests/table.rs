@@ -20,18 +20,18 @@ use support::{Seen, Side, begin, begin_flags, empty, end, events, pairs, record}
 
 const SERVER: &str = "
             BEGIN     ABORT     END       PARAMS    PARAMS.   STDIN     STDIN.    STDOUT    STDERR    DATA      DATA.     GET_VAL.  RESULT    UNKNOWN   99
-never       take      free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-params      !in-use   Refused+  !dir      take      Request   !order    !order    !dir      !dir      !order    !order    free+     !dir      !dir      free
-stdin       !in-use   Aborted   !dir      free      free      Stdin     StdinEnd  !dir      !dir      !order    !order    free+     !dir      !dir      free
-data        !in-use   Aborted   !dir      free      free      free      free      !dir      !dir      Data      DataEnd   free+     !dir      !dir      free
-complete    !in-use   Aborted   !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-aborted     !in-use   free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-gone        take      free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-ended       take      free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-early       take      free      !dir      skip      free      skip      skip      !dir      !dir      skip      free      free+     !dir      !dir      free
-refused     Refused+  free      !dir      skip      free      skip      skip      !dir      !dir      skip      free      free+     !dir      !dir      free
-full        Refused+  free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
-closing     free      free      !dir      free      free      free      free      !dir      !dir      free      free      free+     !dir      !dir      free
+never       take      free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+params      !in-use   Refused+  !dir      take      Request   !order    !order    !dir      !dir      !order    !order    free      !dir      !dir      free
+stdin       !in-use   Aborted   !dir      free      free      Stdin     StdinEnd  !dir      !dir      !order    !order    free      !dir      !dir      free
+data        !in-use   Aborted   !dir      free      free      free      free      !dir      !dir      Data      DataEnd   free      !dir      !dir      free
+complete    !in-use   Aborted   !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+aborted     !in-use   free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+gone        take      free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+ended       take      free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+early       take      free      !dir      skip      free      skip      skip      !dir      !dir      skip      free      free      !dir      !dir      free
+refused     Refused+  free      !dir      skip      free      skip      skip      !dir      !dir      skip      free      free      !dir      !dir      free
+full        Refused+  free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
+closing     free      free      !dir      free      free      free      free      !dir      !dir      free      free      free      !dir      !dir      free
 id 0        !null     !null     !dir      !null     !null     !null     !null     !dir      !dir      !null     !null     free+     !dir      !dir      free+
 ";
 

@@ -177,13 +177,18 @@ impl Connection {
     /// beyond its content has arrived.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin); the names must fit [`Config::max_values`] and one record. No names at all ask nothing.
+    /// [`Closing`](BeginError::Closing), [`Blocked`](BeginError::Blocked), and
+    /// [`ValuesTooLarge`](BeginError::ValuesTooLarge) when the names do not fit [`Config::max_values`] and one record.
+    /// No names at all ask nothing.
     pub fn get_values<N: AsRef<[u8]>>(
         &mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<(), BeginError> {
         if self.state != State::Open {
             return Err(BeginError::Closing);
+        }
+        if self.outbox.is_full() {
+            return Err(BeginError::Blocked);
         }
         let mut content = Vec::new();
         for name in names {
@@ -194,7 +199,7 @@ impl Connection {
         }
         let limit = usize::from(self.config.max_values).min(SLICE_CONTENT);
         if content.len() > limit {
-            return Err(BeginError::PairTooLarge { name_len: content.len(), value_len: 0 });
+            return Err(BeginError::ValuesTooLarge { found: content.len(), limit });
         }
         let pad = |len: u16| 8 - u8::try_from(len % 8).unwrap_or(0);
         self.outbox.stream_slice(RecordType::GetValues, NULL_REQUEST_ID, &content, pad);

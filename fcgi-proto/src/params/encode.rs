@@ -134,6 +134,9 @@ impl<'o> OpenRecord<'o> {
         value: &[u8],
         oversized: OversizedPair,
     ) -> Result<(), PairError> {
+        if name.len().saturating_add(value.len()) > usize::from(MAX_CONTENT) {
+            Self::check_oversized(name, value, oversized)?;
+        }
         // Written behind what is there and judged by the result: pairs nearly always fit.
         let before = self.out.len();
         push_pair(self.out, name, value)?;
@@ -145,6 +148,22 @@ impl<'o> OpenRecord<'o> {
         }
         self.move_to_next(before);
         Ok(())
+    }
+
+    /// Judges a pair that fits no record before it is copied: it may have gigabytes.
+    #[cold]
+    fn check_oversized(
+        name: &[u8],
+        value: &[u8],
+        oversized: OversizedPair,
+    ) -> Result<(), PairError> {
+        for len in [name.len(), value.len()] {
+            encode_length(len).ok_or(PairError::LengthTooLarge { found: len })?;
+        }
+        match oversized {
+            OversizedPair::Refuse => Err(too_large(name, value)),
+            OversizedPair::Split => Ok(()),
+        }
     }
 
     /// Moves the pair that begins at `from`, and does not fit any more, to the next record, or to several.

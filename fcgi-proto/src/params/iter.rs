@@ -15,6 +15,11 @@ impl<'a> Iter<'a> {
         Self { rest: encoded, left: len }
     }
 
+    /// How many bytes the pairs still to come take.
+    pub(super) const fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Walks the whole block and counts its pairs.
     pub(super) fn count_pairs(encoded: &[u8]) -> Result<usize, ParamsError> {
         let mut rest = encoded;

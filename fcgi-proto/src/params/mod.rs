@@ -8,6 +8,7 @@ mod iter;
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 pub(crate) use encode::{OversizedPair, encode_pairs, push_pair};
 pub use encode::{PairError, encode};
@@ -29,7 +30,7 @@ pub use iter::{Iter, ParamsError};
 /// assert_eq!(params.len(), 3);
 /// assert_eq!(params.iter().next(), Some((&b"REQUEST_METHOD"[..], &b"GET"[..])));
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Params {
     /// Valid pairs by construction.
     encoded: Vec<u8>,
@@ -71,7 +72,7 @@ impl Params {
         self.len += 1;
     }
 
-    /// Gives `name` this one value, where its first one stood or else at the end.
+    /// Gives `name` this one value, where its first one stood or else at the end. In place, unless there are several.
     ///
     /// # Panics
     /// As [`push`](Self::push).
@@ -85,20 +86,18 @@ impl Params {
     /// ```
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
-        if self.get(name).is_none() {
+        let mut places = self.places(name);
+        let Some(first) = places.next() else {
+            drop(places);
             return self.push(name, value);
+        };
+        if places.next().is_some() {
+            drop(places);
+            self.keep_first(name);
         }
-        let old = core::mem::take(self);
-        self.encoded.reserve(old.encoded.len() + value.len());
-        let mut is_set = false;
-        for (old_name, old_value) in &old {
-            if old_name != name {
-                self.push(old_name, old_value);
-            } else if !is_set {
-                self.push(name, value);
-                is_set = true;
-            }
-        }
+        let mut pair = Vec::with_capacity(name.len() + value.len() + 8);
+        push_pair(&mut pair, name, value).expect("a name or value stays below 2 GiB");
+        self.encoded.splice(first, pair);
     }
 
     /// Removes every pair of this name; whether there was one.
@@ -161,10 +160,40 @@ impl Params {
         self.len = 0;
     }
 
+    /// Where the pairs of this name stand in the buffer.
+    fn places(&self, name: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        let mut pairs = self.iter();
+        core::iter::from_fn(move || {
+            let start = self.encoded.len() - pairs.rest_len();
+            let (found, _) = pairs.next()?;
+            Some((found, start..self.encoded.len() - pairs.rest_len()))
+        })
+        .filter_map(move |(found, place)| (found == name).then_some(place))
+    }
+
+    /// Removes all pairs of this name but the first.
+    fn keep_first(&mut self, name: &[u8]) {
+        let old = core::mem::take(self);
+        let mut has_first = false;
+        self.extend(
+            old.iter()
+                .filter(|(found, _)| *found != name || !core::mem::replace(&mut has_first, true)),
+        );
+    }
+
     pub(crate) fn into_encoded(self) -> Vec<u8> {
         self.encoded
     }
 }
+
+impl PartialEq for Params {
+    /// Equal pairs in equal order, however their lengths are written: a short one may stand in four bytes (section 3.4).
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && (self.encoded == other.encoded || self.iter().eq(other))
+    }
+}
+
+impl Eq for Params {}
 
 impl<'a> IntoIterator for &'a Params {
     type Item = (&'a [u8], &'a [u8]);

@@ -32,8 +32,10 @@ pub(super) enum State {
     Open,
     /// A request without FCGI_KEEP_CONN has ended: no other may begin, and the last one to end closes.
     Closing,
-    /// The peer has closed; open requests are reported as aborted.
-    Eof,
+    /// The peer has closed; open requests from `abort_from` on are still to be reported as aborted.
+    Eof {
+        abort_from: u16,
+    },
     Failed(ProtocolError),
 }
 
@@ -96,10 +98,12 @@ impl Connection {
             self.state = State::Failed(*error);
             self.decoder.fail(*error);
         })?;
-        if event.is_none() && self.state == State::Eof && input.is_empty() {
-            return Ok(self.next_aborted());
+        match self.state {
+            State::Eof { abort_from } if event.is_none() && input.is_empty() => {
+                Ok(self.next_aborted(abort_from))
+            }
+            _ => Ok(event),
         }
-        Ok(event)
     }
 
     /// Says that the peer has closed its direction: for most web servers the way to abort. [`poll_event`] then gives
@@ -109,7 +113,7 @@ impl Connection {
     /// [`poll_event`]: Self::poll_event
     pub fn handle_eof(&mut self) {
         if !matches!(self.state, State::Failed(_)) {
-            self.state = State::Eof;
+            self.state = State::Eof { abort_from: 0 };
         }
     }
 
@@ -163,11 +167,14 @@ impl Connection {
 
     /// Whether to close once the output is written: no request is open, and none may begin. To close, shut down writing
     /// and read on for a moment: closing with unread input can cost TCP peers the end of the answer.
+    ///
+    /// A request that comes after the end of one without FCGI_KEEP_CONN is neither served nor refused: its sender has asked
+    /// for the close itself, sees it, and knows then that nothing was begun.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         match self.state {
             State::Open => false,
-            State::Closing | State::Eof => self.slots.is_empty(),
+            State::Closing | State::Eof { .. } => self.slots.is_empty(),
             State::Failed(_) => true,
         }
     }

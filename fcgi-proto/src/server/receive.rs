@@ -37,12 +37,16 @@ impl Connection {
         Ok(None)
     }
 
-    pub(super) fn next_aborted<'b>(&mut self) -> Option<Event<'b>> {
-        // Those whose parameters are incomplete were never announced.
-        self.slots.retain(|slot| !matches!(slot.phase, Phase::Params(_)));
-        let (key, slot) =
-            self.slots.iter_mut().find(|(_, slot)| !matches!(slot.phase, Phase::Aborted))?;
+    pub(super) fn next_aborted<'b>(&mut self, abort_from: u16) -> Option<Event<'b>> {
+        if abort_from == 0 {
+            // Those whose parameters are incomplete were never announced.
+            self.slots.retain(|slot| !matches!(slot.phase, Phase::Params(_)));
+        }
+        let mut open = self.slots.starting_at(abort_from);
+        let (key, slot) = open.find(|(_, slot)| !matches!(slot.phase, Phase::Aborted))?;
         slot.phase = Phase::Aborted;
+        drop(open);
+        self.state = State::Eof { abort_from: key.request_id() };
         Some(Event::Aborted { key })
     }
 
@@ -61,7 +65,7 @@ impl Connection {
         is_last: bool,
     ) -> Next<'b> {
         match header.record_type {
-            RecordType::GetValues => self.on_get_values(header, data, is_last),
+            RecordType::GetValues => self.on_get_values(header, data, is_first, is_last),
             RecordType::Other(_) => self.on_unknown(header, is_first),
             record_type if header.is_management() => match record_type {
                 RecordType::Params
@@ -91,12 +95,16 @@ impl Connection {
             return self.on_free_record(true);
         }
         if self.slots.len() >= usize::from(self.config.max_requests.get()) {
-            self.free_records.spend()?;
+            // Not a free record: a burst of requests is nothing bad, and the peer has to read each refusal before the
+            // output is at its cap.
             self.draining.expect(request_id, Phase::last_record(begin.role));
             return Ok(Some(self.queue_refusal(request_id, RefusedReason::TooManyRequests)));
         }
         self.draining.forget(request_id);
         self.free_records.refill();
+        if let State::Eof { abort_from } = &mut self.state {
+            *abort_from = 0; // what had come before the end is read only now
+        }
         let slot = Slot {
             role: begin.role,
             keep_conn: begin.keep_conn(),
@@ -179,7 +187,17 @@ impl Connection {
         }
     }
 
-    fn on_get_values<'b>(&mut self, header: Header, data: &[u8], is_last: bool) -> Next<'b> {
+    fn on_get_values<'b>(
+        &mut self,
+        header: Header,
+        data: &[u8],
+        is_first: bool,
+        is_last: bool,
+    ) -> Next<'b> {
+        if !header.is_management() {
+            // An id makes it a record of a request, of a type that requests do not have.
+            return self.on_free_record(is_first);
+        }
         let limit = self.config.max_values;
         if header.content_len > limit {
             return Err(ProtocolError::ValuesTooLarge { limit });
