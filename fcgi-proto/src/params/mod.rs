@@ -86,18 +86,15 @@ impl Params {
     /// ```
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
-        let mut places = self.places(name);
-        let Some(first) = places.next() else {
-            drop(places);
-            return self.push(name, value);
-        };
-        if places.next().is_some() {
-            drop(places);
+        if self.places(name).nth(1).is_some() {
             self.keep_first(name);
         }
+        let Some(place) = self.places(name).next() else {
+            return self.push(name, value);
+        };
         let mut pair = Vec::with_capacity(name.len() + value.len() + 8);
         push_pair(&mut pair, name, value).expect("a name or value stays below 2 GiB");
-        self.encoded.splice(first, pair);
+        self.encoded.splice(place, pair);
     }
 
     /// Removes every pair of this name; whether there was one.
