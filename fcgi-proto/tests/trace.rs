@@ -183,3 +183,29 @@ fn lines_are_printable() {
     assert!(seen.iter().all(|line| line.chars().all(is_printable)), "{seen:?}");
     assert_eq!(seen.concat().matches('\n').count(), 1, "only before a pair");
 }
+
+/// What a developer prints to a log by habit.
+#[test]
+fn debug_shows_no_secrets() {
+    let secrets = [
+        ("HTTP_AUTHORIZATION", "hunter2"),
+        ("HTTP_COOKIE", "hunter2"),
+        ("PHP_AUTH_PW", "hunter2"),
+        ("DB_PASSWORD", "hunter2"),
+        ("API_TOKEN", "hunter2"),
+        ("REQUEST_URI", "/seen"),
+    ];
+    let wire = record(RecordType::Params, 1, &pairs(secrets));
+    let mut trace = Trace::new();
+    let mut lines = 0;
+    trace.feed(&wire, |line| {
+        lines += 1;
+        let text = format!("{line:?} {line:#?} {line}");
+        assert!(text.contains("/seen") && !text.contains("hunter2"), "{text}");
+    });
+    assert_eq!(lines, 1);
+    // Half a record stays inside.
+    trace.feed(&wire[..wire.len() - 1], |_| panic!("it is not complete"));
+    let text = format!("{trace:?}");
+    assert!(!text.contains("hunter2") && !text.contains("104, 117"), "{text}");
+}
