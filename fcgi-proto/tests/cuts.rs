@@ -608,9 +608,12 @@ fn a_question_is_one_padded_record_or_none() {
     for len in [65_523, 65_530, 70_000] {
         let mut conn = client::Connection::new(config.clone());
         let error = conn.get_values([vec![b'N'; len]]).expect_err("a second record would be cut");
-        assert!(matches!(error, BeginError::PairTooLarge { .. }));
+        assert_eq!(error, BeginError::ValuesTooLarge { found: len + 5, limit: 65_527 });
         assert!(!conn.has_outgoing() && conn.is_idle());
     }
+    let mut conn = client::Connection::new(config.clone().max_buffered(1));
+    conn.get_values(["A"]).expect("the cap is soft");
+    assert_eq!(conn.get_values(["A"]), Err(BeginError::Blocked));
     let mut conn = client::Connection::new(config);
     conn.get_values([""; 0]).expect("nothing asks nothing");
     assert!(!conn.has_outgoing() && conn.is_idle());

@@ -672,7 +672,26 @@ fn a_stranger_is_known_by_its_first_byte() {
         (&b"HTTP/1.1 400 Bad Request\r\n"[..], Some("HTTP")),
         (b"\x15\x03\x01\x00\x02", Some("TLS")),
         (b"-ERR unknown command", Some("Redis")),
+        (b"-DENIED Redis is running in protected mode", Some("Redis")),
+        (b"-NOAUTH Authentication required.\r\n", Some("Redis")),
         (b"\x4a\x00\x00\x00\x0a8.0.36", Some("MySQL")),
+        (b"\x4a\x01\x00\x00\x0a5.5.5-10.11.6-MariaDB", Some("MySQL")),
+        (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", Some("MySQL")),
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", Some("SSH")),
+        (b"\x16\x03\x03\x00\x7a\x02", Some("TLS")),
+        (b"<html>\r\n<head><title>400 Bad Request", Some("HTML")),
+        (b"<?xml version=\"1.0\"?>", Some("XML")),
+        (b"{\"error\":", Some("JSON")),
+        (b"GET / HTTP/1.1\r\n", Some("HTTP")),
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", Some("HTTP/2")),
+        (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", Some("HTTP/2")),
+        (b"E\x00\x00\x00\x84SFATAL", Some("PostgreSQL")),
+        (b"EFATAL:  unsupported frontend protocol", Some("PostgreSQL")),
+        (b"ERROR\r\n", Some("memcached")),
+        (b"220 mail.example.org ESMTP", Some("SMTP or FTP")),
+        (b"220-welcome", Some("SMTP or FTP")),
+        (b"+OK Dovecot ready.", Some("Redis or POP3")),
+        (b"* OK [CAPABILITY IMAP4rev1", Some("IMAP")),
         (b"\x00", None),
         (b"\x02\x06\x00\x01", None),
     ] {
@@ -868,7 +887,11 @@ impl Simulation {
                 let Some(response) = self.pair.server.response(key) else { return };
                 response.end(key.request_id().into());
             }
-            Op::Values => self.pair.client.get_values(["FCGI_MAX_REQS"]).expect("it is open"),
+            Op::Values => {
+                let client = &mut self.pair.client;
+                let is_blocked = client.is_blocked();
+                assert_eq!(client.get_values(["FCGI_MAX_REQS"]).is_err(), is_blocked, "it is open");
+            }
             Op::Step => drop(self.pair.step()),
         }
     }

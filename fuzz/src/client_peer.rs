@@ -275,6 +275,7 @@ impl World {
                 push(&mut self.expected, Record::new(naive::GET_VALUES, 0, block));
             }
             Err(BeginError::Closing) => assert!(self.conn.is_closing()),
+            Err(BeginError::Blocked) => assert!(self.conn.is_blocked()),
             Err(error) => panic!("{error}"),
         }
     }
