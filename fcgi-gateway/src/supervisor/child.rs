@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -127,11 +127,22 @@ impl Process {
     pub(super) async fn finish(mut self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
         let _ = self.child.wait().await;
+        // The workers are not our children, so their end can only be looked for. Where nobody collects the dead, as in a
+        // container without an init, they seem to stay.
+        let gone = async {
+            while test_kill_process_group(self.pid).is_ok() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let _ = tokio::time::timeout(GONE_TIME, gone).await;
         if let Some(guard) = self.guard.take() {
             guard.dismiss().await;
         }
     }
 }
+
+/// How long killed workers may take to vanish.
+const GONE_TIME: Duration = Duration::from_millis(500);
 
 /// How long PHP has to stop by itself.
 const STOP_TIME: Duration = Duration::from_secs(5);

@@ -39,8 +39,6 @@ pub(super) fn fpm_config(socket: &Path, size: PoolSize, user: Option<User>) -> S
          daemonize = no\n\
          error_log = /dev/stderr\n\
          log_limit = 8192\n\
-         ; Below this are copies of what scripts say, which the gateway gets with their answers.\n\
-         log_level = warning\n\
          ; How long a reload waits for requests under way.\n\
          process_control_timeout = 30s\n\
          \n\

@@ -3,7 +3,9 @@
 mod cli;
 mod failures;
 mod files;
+mod hosts;
 mod php;
+mod projects;
 mod supervisor;
 mod support;
 mod wordpress;

@@ -76,7 +76,7 @@ fn php_is_started_and_stopped() {
     let mut serve = serve_alone(&scripts, temp.path());
     assert!(
         serve
-            .first_line()
+            .greeting()
             .starts_with(&format!("serving {} at http://127.0.0.1:", scripts.root().display()))
     );
     assert_eq!(serve.get("/greeter.php?who=Swoole").text(), "Hello Swoole");
@@ -103,6 +103,88 @@ fn php_sees_the_environment_and_its_output_is_logged() {
     serve.wait_for_log("from the worker");
     assert_eq!(serve.get("/stderr.php").text(), "said on stdout");
     serve.wait_for_log("said through error_log");
+}
+
+#[test]
+fn what_a_script_says_is_logged_once_and_forges_nothing() {
+    let scripts = Scripts::new();
+    scripts.add(
+        "fail.php",
+        r#"<?php
+        fwrite(fopen('php://stderr', 'w'), "[01-Jan-2026 00:00:00] ERROR: forged\r\x1b[2K\n");
+        function thrower() { throw new Exception('thrown once'); }
+        thrower();"#,
+    );
+    let serve = Serve::launch(crate::support::fcgi().arg("serve").arg(scripts.root()).args([
+        "--php",
+        "own",
+        "--listen",
+        "127.0.0.1:0",
+    ]));
+    assert_eq!(serve.get("/fail.php").status, 500);
+    serve.wait_for_log("forged");
+    serve.wait_for_log("thrown in");
+    // What PHP-FPM repeats only shows among the details.
+    let log = serve.log();
+    let shown = |text: &str| {
+        log.lines().filter(|line| line.contains(text) && !line.contains("DEBUG")).count()
+    };
+    assert_eq!((shown("thrown once"), shown("#0 "), shown("forged")), (1, 1, 1), "{log}");
+    let forged = log.lines().find(|line| line.contains("forged")).unwrap();
+    assert!(forged.contains("INFO") && !forged.contains(['\r', '\x1b']), "{forged:?}");
+}
+
+#[test]
+fn php_is_reloaded_and_settings_are_read_again() {
+    let scripts = Scripts::new();
+    scripts.add("fcgi.toml", "[site.param]\nRELEASE = \"one\"\n");
+    scripts.add("what.php", "<?php echo getmypid(), ' ', $_SERVER['RELEASE'];");
+    let mut serve = Serve::start(scripts.root(), ["--php", "own"]);
+    let ask = |serve: &Serve| {
+        let text = serve.get("/what.php").text();
+        let (pid, release) = text.split_once(' ').unwrap_or_else(|| panic!("{text}"));
+        (pid.parse::<u32>().unwrap(), release.to_owned())
+    };
+    let (worker, release) = ask(&serve);
+    assert_eq!(release, "one");
+    let php = php_of(&serve);
+    // A request that is under way ends in order.
+    let slow = Request::get("/sleep.php?ms=500").start(serve.address());
+    scripts.add("fcgi.toml", "[site.param]\nRELEASE = \"two\"\n");
+    serve.signal(Signal::HUP);
+    serve.wait_for_log("the settings were read again");
+    assert_eq!(ask(&serve).1, "two");
+    assert_eq!(slow.finish().status, 200);
+    assert!(wait_until(LIMIT, || !is_running(worker)), "its workers are replaced");
+    assert_eq!((php_of(&serve), ask(&serve).1.as_str()), (php, "two"));
+    // A mistake changes nothing.
+    scripts.add("fcgi.toml", "[site]\nparams = 1\n");
+    serve.signal(Signal::HUP);
+    serve.wait_for_log("everything stays as it was");
+    assert_eq!(ask(&serve).1, "two");
+    serve.stop();
+    assert_eq!(members(php), [0; 0]);
+}
+
+#[test]
+fn php_cgi_does_too() {
+    let scripts = Scripts::new();
+    scripts.add(
+        "what.php",
+        "<?php fwrite(fopen('php://stderr', 'w'), \"[x] ERROR: a script\\n\"); echo PHP_SAPI;",
+    );
+    let mut serve = Serve::start(scripts.root(), ["--php", "/usr/bin/php-cgi"]);
+    assert_eq!(serve.get("/what.php").text(), "cgi-fcgi");
+    let line = serve.wait_for_log("a script");
+    assert!(line.contains("INFO"), "{line}");
+    let php = php_of(&serve);
+    serve.signal(Signal::HUP);
+    serve.wait_for_log("PHP is stopped and started");
+    assert!(wait_until(LIMIT, || php_of(&serve) != php));
+    assert!(wait_until(LIMIT, || serve.get("/what.php").status == 200), "{}", serve.log());
+    let php = php_of(&serve);
+    serve.stop();
+    assert_eq!(members(php), [0; 0]);
 }
 
 #[test]

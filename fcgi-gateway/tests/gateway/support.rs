@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Serve {
     child: Child,
     address: SocketAddr,
-    first_line: String,
+    greeting: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -36,42 +36,51 @@ impl Serve {
         args: impl IntoIterator<Item = S>,
         env: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Self {
-        let mut child = fcgi()
-            .arg("serve")
-            .arg(root)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(args)
+        let mut command = fcgi();
+        command.arg("serve").arg(root).args(["--listen", "127.0.0.1:0"]).args(args).envs(env);
+        Self::launch(&mut command)
+    }
+
+    /// Serves a project with no option at all, from within its folder.
+    pub(crate) fn within(folder: &Path) -> Self {
+        let mut command = fcgi();
+        Self::launch(command.arg("serve").current_dir(folder).env("FCGI_LISTEN", "127.0.0.1:0"))
+    }
+
+    /// Runs a command and returns when it is ready.
+    pub(crate) fn launch(command: &mut Command) -> Self {
+        let mut child = command
             .env("RUST_LOG", "debug,hyper=info")
-            // Made-up applications count their connections.
-            .env("FCGI_PROBE", "false")
-            .envs(env)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = collect(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut first_line = String::new();
-        stdout.read_line(&mut first_line).unwrap();
-        let address = first_line
-            .trim_end()
-            .rsplit_once("http://")
+        let mut greeting = String::new();
+        // The last line of the greeting tells where the log is.
+        while !greeting.contains("\n  log ") && stdout.read_line(&mut greeting).unwrap() > 0 {}
+        let address = greeting
+            .lines()
+            .next()
+            .and_then(|line| line.rsplit_once("http://"))
             .and_then(|(_, address)| address.parse().ok());
         let Some(address) = address else {
             let _ = child.wait();
-            panic!("fcgi serve did not start: {first_line:?}\n{}", log.lock().unwrap());
+            panic!("fcgi serve did not start: {greeting:?}\n{}", log.lock().unwrap());
         };
         // Its output stays open, or it would find it closed.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { child, address, first_line, log }
+        Self { child, address, greeting, log }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn first_line(&self) -> &str {
-        &self.first_line
+    /// What it printed when it was ready.
+    pub(crate) fn greeting(&self) -> &str {
+        &self.greeting
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -87,11 +96,19 @@ impl Serve {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the log holds a text.
+    /// Waits until the log holds a text, and gives the first line with it.
     #[track_caller]
-    pub(crate) fn wait_for_log(&self, text: &str) {
-        let found = wait_until(LIMIT, || self.log().contains(text));
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let mut line = None;
+        let found = wait_until(LIMIT, || {
+            // Only whole lines: the rest of the last one may be still to come.
+            let log = self.log();
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            line = whole.lines().find(|line| line.contains(text)).map(str::to_owned);
+            line.is_some()
+        });
         assert!(found, "{text:?} is not in the log:\n{}", self.log());
+        line.unwrap_or_default()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -133,7 +150,10 @@ impl Drop for Serve {
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn fcgi() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_fcgi"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fcgi"));
+    // Made-up applications count their connections.
+    command.env("FCGI_PROBE", "false");
+    command
 }
 
 /// Runs `fcgi` to its end.

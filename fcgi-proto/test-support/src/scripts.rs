@@ -17,6 +17,18 @@ pub struct Scripts {
 }
 
 impl Scripts {
+    /// A new folder with nothing in it, for sites of another shape.
+    ///
+    /// # Panics
+    ///
+    /// When that cannot be done, as everything in this crate.
+    #[must_use]
+    pub fn empty() -> Self {
+        let scripts = Self { root: temp::folder() };
+        share(scripts.root(), 0o755);
+        scripts
+    }
+
     /// Writes all scripts to a new folder.
     ///
     /// # Panics
@@ -25,8 +37,7 @@ impl Scripts {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it makes a folder, which a default should not")]
     pub fn new() -> Self {
-        let scripts = Self { root: temp::folder() };
-        share(scripts.root(), 0o755);
+        let scripts = Self::empty();
         for (name, source) in SOURCES {
             scripts.add(name, source);
         }

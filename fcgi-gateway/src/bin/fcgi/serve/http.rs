@@ -1,13 +1,11 @@
 //! The side of the clients: listeners, TLS, and limits.
 
-use core::net::Ipv4Addr;
-use std::io;
-
 use fcgi_gateway::Builder;
 use fcgi_gateway::server::Server;
 use serde::Deserialize;
 
 use super::error::ServeError;
+use super::port;
 use super::value;
 
 /// Settings of the HTTP server: `[http]` in the file.
@@ -16,7 +14,7 @@ use super::value;
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "HOST:PORT", env = "FCGI_LISTEN")]
+    #[arg(long, value_name = "HOST:PORT", env = "FCGI_LISTEN", hide_env_values = true)]
     pub(crate) listen: Option<String>,
 }
 
@@ -30,7 +28,9 @@ impl HttpArgs {
     pub(crate) async fn bind(&self) -> Result<Server, ServeError> {
         let listening = match &self.listen {
             Some(address) => Server::bind(address).await,
-            None => bind_free_port().await,
+            None => {
+                port::first_free(port::USUAL, async |address| Server::bind(address).await).await
+            }
         };
         let address = self.listen.as_deref().unwrap_or("127.0.0.1:8080").to_owned();
         let server = listening.map_err(|source| ServeError::Listen { address, source })?;
@@ -46,23 +46,3 @@ impl HttpArgs {
         gateway
     }
 }
-
-async fn bind_free_port() -> io::Result<Server> {
-    for port in USUAL_PORT..USUAL_PORT + TRIED_PORTS {
-        match Server::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(server) if port == USUAL_PORT => return Ok(server),
-            Ok(server) => {
-                tracing::warn!(
-                    "port {USUAL_PORT} is taken, so it is {port}; --listen chooses another"
-                );
-                return Ok(server);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
-}
-
-const USUAL_PORT: u16 = 8080;
-const TRIED_PORTS: u16 = 20;

@@ -14,6 +14,7 @@ mod http;
 mod ops;
 mod php;
 mod plan;
+mod port;
 mod probe;
 mod running;
 mod signals;
@@ -51,7 +52,7 @@ use self::upstream::UpstreamArgs;
     fcgi serve --fpm php:9000 --fpm-root /var/www/html --listen 0.0.0.0:8080\n  \
     fcgi serve --config /etc/fcgi.toml --check-config\n\n\
     Ctrl-C or SIGTERM stops it: answers under way may end first; a second one stops at once.\n\
-    SIGHUP reads the settings again. RUST_LOG=debug logs more. --help says more than -h.")]
+    SIGHUP reads the settings again. RUST_LOG=debug logs more. --help lists all options, -h the usual ones.")]
 pub(crate) struct ServeArgs {
     /// Folder of the project [default: the current one]
     folder: Option<PathBuf>,

@@ -17,12 +17,12 @@ use super::value::{self, Entry, FromEntry};
 #[command(next_help_heading = "Site")]
 pub(crate) struct SiteArgs {
     /// Document root, the folder that is public [default: guessed]
-    #[arg(long, value_name = "DIR", env = "FCGI_ROOT")]
+    #[arg(long, value_name = "DIR", env = "FCGI_ROOT", hide_env_values = true)]
     pub(crate) root: Option<PathBuf>,
 
     /// Resolve links in the document root's path with every request, for deployments that swap a link
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_name = "BOOL", hide_possible_values = true)]
+    #[arg(value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
     pub(crate) resolve_root: Option<bool>,
 
     /// Name to try in a folder; the first script among them is the front controller. Repeatable
@@ -33,27 +33,27 @@ pub(crate) struct SiteArgs {
 
     /// What to try for an address, in order: {path}, {path}/, {path}.html, and in the end /a/script or =404. Repeatable
     /// [default: {path}, {path}/, the front controller]
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
     #[serde(deserialize_with = "value::texts")]
     pub(crate) try_files: Option<Vec<String>>,
 
     /// Ending of scripts, and where an address is split into script and PATH_INFO. Repeatable [default: .php]
-    #[arg(long, value_name = "ENDING")]
+    #[arg(long, value_name = "ENDING", hide_short_help = true)]
     #[serde(deserialize_with = "value::texts")]
     pub(crate) split: Option<Vec<String>>,
 
     /// Variable for PHP (in $_SERVER) in place of what it would be; NAME alone leaves it out. Repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     #[serde(deserialize_with = "value::entries")]
     pub(crate) param: Option<Vec<Change>>,
 
     /// Setting of php.ini that scripts may change. PHP-FPM keeps it for other sites of its pool. Repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     #[serde(deserialize_with = "value::entries")]
     pub(crate) php_value: Option<Vec<Setting>>,
 
     /// Setting of php.ini that scripts may not change. Repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     #[serde(deserialize_with = "value::entries")]
     pub(crate) php_admin_value: Option<Vec<Setting>>,
 

@@ -18,7 +18,7 @@ pub(crate) struct UpstreamArgs {
     ///
     /// One that is found must see the site's files. Else the php-fpm or php-cgi that is installed on this machine is
     /// started just for this site, and stopped with it. It gets the whole environment of this command, secrets too.
-    #[arg(long, value_name = "ADDR", env = "FCGI_ADDR")]
+    #[arg(long, value_name = "ADDR", env = "FCGI_ADDR", hide_env_values = true)]
     #[serde(deserialize_with = "value::text")]
     pub(crate) fpm: Option<Address>,
 
@@ -28,7 +28,8 @@ pub(crate) struct UpstreamArgs {
     pub(crate) php: Option<Choice>,
 
     /// Whether to ask the PHP at --fpm at the start if it sees the document root; no script is run [default: true]
-    #[arg(long, value_name = "BOOL", hide_possible_values = true, env = "FCGI_PROBE")]
+    #[arg(long, value_name = "BOOL", env = "FCGI_PROBE", hide_env_values = true)]
+    #[arg(hide_possible_values = true, hide_short_help = true)]
     pub(crate) probe: Option<bool>,
 
     /// Answer 504 when PHP makes no progress for so long; 0 waits for ever [default: 60]

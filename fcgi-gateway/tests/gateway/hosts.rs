@@ -1,0 +1,139 @@
+//! Several sites in one `fcgi.toml`.
+
+use fcgi_test_support::http::Request;
+use fcgi_test_support::{PhpFpm, Scripts};
+
+use crate::support::{Serve, fcgi, run};
+
+fn say(serve: &Serve, host: &str) -> (u16, String) {
+    let response = Request::get("/x").header("Host", host).send(serve.address());
+    (response.status, response.text())
+}
+
+fn sites() -> Scripts {
+    let sites = Scripts::empty();
+    for name in ["shop/public", "blog", "main"] {
+        sites.add(
+            &format!("{name}/index.php"),
+            format!("<?php echo '{name} ', $_SERVER['STAGE'] ?? '';"),
+        );
+    }
+    sites
+}
+
+const HOSTS: &str = "[[host]]\nnames = \"shop.example.org\"\nfolder = \"shop\"\nsite.param.STAGE = \"own\"\n\
+    [[host]]\nnames = [\"blog.example.org\", \"*.blog.example.org\"]\nsite.root = \"blog\"\n";
+
+#[test]
+fn each_host_has_its_site() {
+    let (sites, fpm) = (sites(), PhpFpm::start());
+    let common =
+        format!("[upstream]\nfpm = \"{}\"\n[site]\nparam.STAGE = \"common\"\n", fpm.address());
+    let file = sites.add("fcgi.toml", format!("{common}{HOSTS}"));
+    let launch = |args: &[&str]| {
+        Serve::launch(
+            fcgi().args(["serve", "--listen", "127.0.0.1:0", "--config", &file]).args(args),
+        )
+    };
+    let serve = launch(&[]);
+    assert!(serve.greeting().starts_with("serving 2 sites at http://"), "{}", serve.greeting());
+    for (host, status, text) in [
+        ("shop.example.org", 200, "shop/public own"),
+        ("Shop.Example.ORG:8080", 200, "shop/public own"),
+        ("blog.example.org", 200, "blog common"),
+        ("a.b.blog.example.org", 200, "blog common"),
+        ("example.org", 421, ""),
+        ("127.0.0.1", 421, ""),
+    ] {
+        let (found, body) = say(&serve, host);
+        assert_eq!(found, status, "{host}: {body}");
+        assert!(body.starts_with(text), "{host}: {body}");
+    }
+    // A site for all others, once somebody says which.
+    let serve = launch(&["--root", &sites.path("main")]);
+    assert_eq!(say(&serve, "example.org"), (200, "main common".to_owned()));
+    assert_eq!(say(&serve, "shop.example.org"), (200, "shop/public own".to_owned()));
+}
+
+#[test]
+fn a_file_is_checked_without_serving_it() {
+    let sites = sites();
+    let check = |text: &str| {
+        let file = sites.add("check.toml", text);
+        let output = run(["serve", "--check-config", "--config", &file]);
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), format!("{stdout}{stderr}"))
+    };
+    let (code, text) = check(&format!("[site]\nroot = \"main\"\n{HOSTS}"));
+    assert_eq!(code, Some(0), "{text}");
+    for part in [
+        "check.toml is fine",
+        "any other host: ",
+        "main",
+        "shop.example.org: ",
+        "shop/public (guessed",
+        "PHP: ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for (text, part) in [
+        ("[site]\nrot = 1\n", "line 2"),
+        ("[site]\nroot = \"gone\"\n", "cannot open the site's folder"),
+        ("[site]\nroot = \"main\"\ntry-files = [\"=403\"]\n", "cannot try \"=403\""),
+        ("[site]\nroot = \"main\"\nsplit = \"php\"\n", "no ending of scripts"),
+        ("[site]\nroot = \"main\"\nphp-value = [\"a b=1\"]\n", "a b"),
+        ("[[host]]\nfolder = \"main\"\n", "has no names"),
+        ("[[host]]\nnames = \"a.org\"\n", "neither a folder nor a site.root"),
+        ("[[host]]\nnames = \"a org\"\nfolder = \"main\"\n", "is no host"),
+        ("[[host]]\nnames = [\"a.org\", \"A.org\"]\nfolder = \"main\"\n", "two sites"),
+    ] {
+        let (code, said) = check(text);
+        assert!(code == Some(1) && said.contains(part), "{text}: {said}");
+    }
+    let output = run(["serve", "--check-config", "--config", "/nowhere/fcgi.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_to_try_and_what_is_a_script() {
+    let site = Scripts::empty();
+    for (name, content) in [
+        ("about.html", "about"),
+        ("front.php", "<?php echo 'front ', $_SERVER['QUERY_STRING'];"),
+        ("page.php", "<?php echo 'page';"),
+        ("run.php5", "<?php echo 'five ', $_SERVER['PATH_INFO'] ?? '';"),
+    ] {
+        site.add(name, content);
+    }
+    let fpm = PhpFpm::start();
+    let serve = Serve::start(
+        site.root(),
+        [
+            "--fpm",
+            fpm.address(),
+            "--try-files",
+            "{path}",
+            "--try-files",
+            "{path}.html",
+            "--try-files",
+            "$uri.php",
+            "--try-files",
+            "/front.php?$args",
+        ],
+    );
+    for (target, text) in
+        [("/about", "about"), ("/page", "page"), ("/else?a=b", "front a=b"), ("/", "front ")]
+    {
+        assert_eq!(serve.get(target).text(), text, "{target}");
+    }
+    assert_eq!(serve.get("/run.php5").status, 404, "neither run nor shown");
+    let serve = Serve::start(
+        site.root(),
+        ["--fpm", fpm.address(), "--split", ".php5", "--param", "REDIRECT_STATUS=200"],
+    );
+    // PHP-FPM itself allows the endings .php and .phar only; that it was asked is what counts.
+    let response = serve.get("/run.php5/more");
+    assert_eq!((response.status, response.text().trim()), (403, "Access denied."));
+    assert_eq!(serve.get("/page.php").status, 404);
+}
