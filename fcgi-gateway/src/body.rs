@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use crate::BoxError;
+use crate::observe::{Outcome, Watch};
 use crate::proxy::AppBody;
 
 pin_project! {
@@ -20,6 +21,18 @@ pin_project! {
     pub struct Body {
         #[pin]
         source: Source,
+        watch: Option<Box<Watch>>,
+    }
+
+    impl PinnedDrop for Body {
+        fn drop(this: Pin<&mut Self>) {
+            // A server asks no more once it has all that was announced, or knows that nothing follows.
+            if http_body::Body::is_end_stream(&*this) {
+                if let Some(watch) = this.project().watch {
+                    watch.end(Outcome::Complete);
+                }
+            }
+        }
     }
 }
 
@@ -30,25 +43,44 @@ pin_project! {
         Absent,
         Full { data: Option<Bytes> },
         File { #[pin] file: ServeFileSystemResponseBody },
-        App { #[pin] app: AppBody },
+        /// Boxed, as it is large and most answers are short.
+        App { app: Box<AppBody> },
     }
 }
 
 impl Body {
+    const fn new(source: Source) -> Self {
+        Self { source, watch: None }
+    }
+
     pub(crate) const fn absent() -> Self {
-        Self { source: Source::Absent }
+        Self::new(Source::Absent)
     }
 
     pub(crate) fn full(data: Bytes) -> Self {
-        Self { source: Source::Full { data: Some(data).filter(|data| !data.is_empty()) } }
+        Self::new(Source::Full { data: Some(data).filter(|data| !data.is_empty()) })
     }
 
     pub(crate) const fn file(file: ServeFileSystemResponseBody) -> Self {
-        Self { source: Source::File { file } }
+        Self::new(Source::File { file })
     }
 
-    pub(crate) const fn app(app: AppBody) -> Self {
-        Self { source: Source::App { app } }
+    pub(crate) const fn app(app: Box<AppBody>) -> Self {
+        Self::new(Source::App { app })
+    }
+
+    /// Counts what is sent, and tells of the end. One that is over now is told of at once.
+    pub(crate) fn watch(&mut self, watch: Option<Box<Watch>>) {
+        self.watch = watch;
+        if http_body::Body::is_end_stream(self) {
+            self.end(Outcome::Complete);
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.end(outcome);
+        }
     }
 }
 
@@ -60,16 +92,24 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match self.project().source.project() {
+        let this = self.project();
+        let frame = match this.source.project() {
             SourceProj::Absent => None,
             SourceProj::Full { data } => data.take().map(|data| Ok(Frame::data(data))),
             SourceProj::File { file } => {
                 ready!(file.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
             SourceProj::App { app } => {
-                ready!(app.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+                ready!(Pin::new(&mut **app).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
         };
+        if let Some(watch) = this.watch {
+            match &frame {
+                Some(Ok(frame)) => watch.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => watch.end(Outcome::Cut),
+                None => watch.end(Outcome::Complete),
+            }
+        }
         Poll::Ready(frame)
     }
 

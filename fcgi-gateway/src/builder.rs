@@ -8,20 +8,33 @@ use std::sync::Arc;
 
 use fcgi_proto::AddressError;
 use fcgi_proto::cgi::PhpSettings;
-use fcgi_tokio::{Address, Client, Timeouts};
+use fcgi_tokio::{Address, PoolConfig, Timeouts};
 
 use crate::Gateway;
 use crate::folder::Folder;
 use crate::gateway::{Inner, Target};
+use crate::handoff::Handoff;
+use crate::observe::{Identify, Observer, TraceContext};
 use crate::proxy::Variables;
 use crate::routing::Rules;
+use crate::upstream::{HealthCheck, Resolve, Settings, SystemResolver, Upstreams};
 
 /// Settings of a [`Gateway`] to come; see [`Gateway::builder`] and [`Gateway::to_application`].
-#[derive(Debug)]
 #[must_use = "nothing is served until `build`"]
 pub struct Builder {
     root: Option<PathBuf>,
-    application: Result<Option<Address>, AddressError>,
+    addresses: Vec<Address>,
+    bad_address: Option<AddressError>,
+    pool: PoolConfig,
+    resolver: Arc<dyn Resolve>,
+    resolve_interval: Duration,
+    health: Option<HealthCheck>,
+    accel: Vec<(String, PathBuf)>,
+    sendfile: Vec<PathBuf>,
+    observers: Vec<Arc<dyn Observer>>,
+    identify: Identify,
+    trace: TraceContext,
+    is_development: bool,
     rules: Rules,
     follow_root: bool,
     variables: Variables,
@@ -36,7 +49,18 @@ impl Builder {
     pub(crate) fn new(root: Option<&Path>) -> Self {
         Self {
             root: root.map(Path::to_owned),
-            application: Ok(None),
+            addresses: Vec::new(),
+            bad_address: None,
+            pool: default_pool(),
+            resolver: Arc::new(SystemResolver),
+            resolve_interval: Duration::from_secs(5),
+            health: None,
+            accel: Vec::new(),
+            sendfile: Vec::new(),
+            observers: Vec::new(),
+            identify: Identify::On,
+            trace: TraceContext::PassOn,
+            is_development: false,
             rules: Rules::default(),
             follow_root: false,
             variables: Variables::default(),
@@ -50,12 +74,99 @@ impl Builder {
 
     /// Where the application listens: PHP-FPM, or another FastCGI application. Takes an [`Address`], or text such as
     /// `127.0.0.1:9000` and `unix:/run/php/php-fpm.sock`.
+    ///
+    /// Called several times, requests are spread over all addresses: each goes to the less busy of two picked at random,
+    /// and an address that cannot be connected to is left alone for a while. A name is looked up again and again, and
+    /// stands for every address found; see [`resolve_interval`](Self::resolve_interval).
     pub fn fpm<A>(mut self, address: A) -> Self
     where
         A: TryInto<Address>,
         A::Error: Into<AddressError>,
     {
-        self.application = address.try_into().map(Some).map_err(Into::into);
+        match address.try_into() {
+            Ok(address) => self.addresses.push(address),
+            Err(error) => self.bad_address = Some(error.into()),
+        }
+        self
+    }
+
+    /// How connections to the application are kept and shared out, and how long requests wait for one; a request that
+    /// waits too long, or finds too many others waiting, gets a 503.
+    ///
+    /// Default: up to 128 connections to each address, of which 4 may idle, for 2 s, and 1024 requests in the queue for up
+    /// to 5 s. Each idle connection occupies a worker of php-fpm, and the gateway gives it up as soon as one of its own
+    /// requests may need that worker; other programs that use the same php-fpm wait for up to those 2 s. Let more idle
+    /// where nobody else uses it, and none ([`max_idle(0)`](PoolConfig::max_idle)) where workers are few and shared. See
+    /// [`fcgi_proto::pool`].
+    pub fn pool(mut self, config: PoolConfig) -> Self {
+        self.pool = config;
+        self
+    }
+
+    /// How often the names among the addresses are looked up again, while requests come. Default: 5 s, as Kubernetes lets
+    /// its answers be kept. An address that cannot be connected to is a reason to look at once.
+    pub fn resolve_interval(mut self, interval: Duration) -> Self {
+        self.resolve_interval = interval;
+        self
+    }
+
+    /// Who looks names up. Default: the operating system.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Asks every address from time to time, and leaves out those that do not answer. Default: none are asked.
+    pub fn health_check(mut self, check: impl Into<Option<HealthCheck>>) -> Self {
+        self.health = check.into();
+        self
+    }
+
+    /// Lets scripts have files of a folder sent by `X-Accel-Redirect: /prefix/path/below/folder`, as with an internal
+    /// location of nginx. May be called for several prefixes; the longest that fits counts. Default: none, and the header
+    /// does nothing; it never reaches a client either way.
+    ///
+    /// The file is sent with the headers of the script, which decides about `Content-Type` and caching, but for those that
+    /// describe the body. Dotfiles and scripts are sent as well: the folder should lie outside the document root. A path
+    /// that leads elsewhere is answered with 500, and a file that is not there with 404.
+    pub fn accel_redirect(mut self, prefix: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        self.accel.push((prefix.into(), folder.into()));
+        self
+    }
+
+    /// Lets scripts have files of a folder sent by `X-Sendfile: /path/of/file`, as with lighttpd and Apache's
+    /// mod_xsendfile. May be called for several folders. Default: none. For the rest see
+    /// [`accel_redirect`](Self::accel_redirect).
+    pub fn sendfile(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.sendfile.push(folder.into());
+        self
+    }
+
+    /// Tells somebody what goes on, besides those who are told already; see [`observe`](crate::observe).
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Whether requests are given an id, which the application sees as HTTP_X_REQUEST_ID, the client in the answer's
+    /// `X-Request-Id`, and people in the log. Default: yes. One that came with the request counts only when a
+    /// [trusted](crate::Connection::trusted) proxy sent it.
+    pub fn request_ids(mut self, are_given: bool) -> Self {
+        self.identify = if are_given { Identify::On } else { Identify::Off };
+        self
+    }
+
+    /// Whether a request without a `traceparent` begins a trace (W3C Trace Context), marked to be recorded. Default: no.
+    /// One that came is passed on either way, unless it is malformed.
+    pub fn begin_traces(mut self, are_begun: bool) -> Self {
+        self.trace = if are_begun { TraceContext::Begin } else { TraceContext::PassOn };
+        self
+    }
+
+    /// Whether the gateway's own error pages tell the cause, the last lines of the application's error output, and what to
+    /// do. Default: no. They name paths and addresses: never for the public.
+    pub fn development(mut self, is_on: bool) -> Self {
+        self.is_development = is_on;
         self
     }
 
@@ -156,8 +267,21 @@ impl Builder {
     ///
     /// See [`BuildError`]. Whether the application is there shows with the first request.
     pub fn build(self) -> Result<Gateway, BuildError> {
-        let address =
-            self.application.map_err(BuildError::Address)?.ok_or(BuildError::NoApplication)?;
+        if let Some(error) = self.bad_address {
+            return Err(BuildError::Address(error));
+        }
+        if self.addresses.is_empty() {
+            return Err(BuildError::NoApplication);
+        }
+        let mut handoff = Handoff::default();
+        for (prefix, path) in self.accel {
+            handoff
+                .add_accel(&prefix, &path)
+                .map_err(|source| BuildError::Root { path, source })?;
+        }
+        for path in self.sendfile {
+            handoff.add_sendfile(&path).map_err(|source| BuildError::Root { path, source })?;
+        }
         let target = match self.root {
             None => Target::Application,
             Some(path) => {
@@ -170,15 +294,40 @@ impl Builder {
             .with_connect(self.timeout)
             .with_first_byte(self.timeout)
             .with_idle(self.timeout);
+        let settings = Settings {
+            addresses: self.addresses,
+            resolver: self.resolver,
+            resolve_interval: self.resolve_interval,
+            health: self.health,
+        };
         Ok(Gateway::new(Arc::new(Inner {
             target,
             variables: self.variables,
-            client: Client::new(address).timeouts(timeouts),
+            upstreams: Arc::new(Upstreams::new(settings, self.pool, timeouts)),
+            handoff,
+            observers: self.observers.into_iter().collect(),
+            identify: self.identify,
+            trace: self.trace,
+            is_development: self.is_development,
             spool_memory: self.spool_memory,
             spool_limit: self.spool_limit,
             body_timeout: self.body_timeout,
             server_software: self.server_software,
         })))
+    }
+}
+
+/// As [`Builder::pool`] says.
+fn default_pool() -> PoolConfig {
+    PoolConfig::default().max_connections(128).max_idle(4).idle_timeout(Duration::from_secs(2))
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("root", &self.root)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -188,9 +337,9 @@ const SERVER_SOFTWARE: &str = concat!("fcgi-gateway/", env!("CARGO_PKG_VERSION")
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The document root is not there, is not a folder, or may not be entered.
+    /// The document root, or a folder that scripts may have files of, is not there, is no folder, or may not be entered.
     Root {
-        /// The document root as given.
+        /// The folder as given.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,

@@ -13,13 +13,14 @@ pub struct Connection {
     remote: SocketAddr,
     local: SocketAddr,
     https: bool,
+    is_trusted: bool,
 }
 
 impl Connection {
     /// A plain connection from `remote` to `local`.
     #[must_use]
     pub const fn new(remote: SocketAddr, local: SocketAddr) -> Self {
-        Self { remote, local, https: false }
+        Self { remote, local, https: false, is_trusted: false }
     }
 
     /// Whether it is encrypted. Default: no.
@@ -27,6 +28,20 @@ impl Connection {
     pub const fn https(mut self, https: bool) -> Self {
         self.https = https;
         self
+    }
+
+    /// Whether a proxy of ours is on the other side, which is believed what it says of the request: its id, for instance.
+    /// Default: no.
+    #[must_use]
+    pub const fn trusted(mut self, is_trusted: bool) -> Self {
+        self.is_trusted = is_trusted;
+        self
+    }
+
+    /// Whether a proxy of ours is on the other side.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     /// The client's address.

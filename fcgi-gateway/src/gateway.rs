@@ -3,27 +3,30 @@
 use core::convert::Infallible;
 use core::fmt;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::Poll;
 use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::script::percent_decode;
-use fcgi_tokio::Client;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Empty;
 use tower_service::Service;
 
 use crate::builder::Builder;
 use crate::check;
 use crate::files::Files;
 use crate::folder::{Folder, Release};
-use crate::pages::Page;
-use crate::proxy::{self, Place, Variables};
+use crate::handoff::{Found, Handoff};
+use crate::observe::{Context, Counted, Identify, Observers, RequestId, TraceContext, Watch};
+use crate::pages::{Failure, Page};
+use crate::proxy::{self, Answer, Place, Variables};
 use crate::routing::{Route, Rules, Script};
-use crate::{Body, BoxError};
+use crate::upstream::Upstreams;
+use crate::{Body, BoxError, Connection};
 
 /// HTTP in front of a FastCGI application, as a [`Service`].
 ///
@@ -49,7 +52,12 @@ pub struct Gateway {
 pub(crate) struct Inner {
     pub(crate) target: Target,
     pub(crate) variables: Variables,
-    pub(crate) client: Client,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) handoff: Handoff,
+    pub(crate) observers: Observers,
+    pub(crate) identify: Identify,
+    pub(crate) trace: TraceContext,
+    pub(crate) is_development: bool,
     pub(crate) spool_memory: usize,
     pub(crate) spool_limit: u64,
     pub(crate) body_timeout: Option<Duration>,
@@ -92,6 +100,23 @@ impl Gateway {
     pub(crate) const fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
     }
+
+    /// The figures of the pool of connections to the application: how many there are, who waits, what was tried again.
+    #[must_use]
+    pub fn pool_metrics(&self) -> fcgi_tokio::Metrics {
+        self.inner.upstreams.pool().metrics()
+    }
+
+    /// Whether some address of the application accepts connections now.
+    ///
+    /// Says nothing about whether it answers: a busy one does not at once.
+    pub async fn is_reachable(&self) -> bool {
+        self.inner.upstreams.is_reachable().await
+    }
+
+    pub(crate) fn shared_upstreams(&self) -> Arc<Upstreams> {
+        Arc::clone(&self.inner.upstreams)
+    }
 }
 
 impl<B> Service<Request<B>> for Gateway
@@ -103,19 +128,13 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _cx: &mut core::task::Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            Ok(inner
-                .answer(&parts, body)
-                .await
-                .unwrap_or_else(|page| page.response(&parts.headers)))
-        })
+        Box::pin(async move { Ok(inner.serve(request).await) })
     }
 }
 
@@ -125,55 +144,175 @@ impl fmt::Debug for Gateway {
         if let Target::Site { folder, .. } = &self.inner.target {
             debug.field("root", &folder.current().root.path());
         }
-        debug.field("application", self.inner.client.address()).finish_non_exhaustive()
+        debug.field("upstreams", &self.inner.upstreams.addresses()).finish_non_exhaustive()
     }
 }
 
 impl Inner {
-    async fn answer<B>(&self, parts: &Parts, body: B) -> Result<Response<Body>, Page>
+    /// The answer to a request, whatever comes of it, with everything about it told to those who want to know.
+    async fn serve<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let is_trusted = parts.extensions.get::<Connection>().is_some_and(Connection::is_trusted);
+        let id = self.identify.identify(&mut parts.headers, is_trusted);
+        self.trace.apply(&mut parts.headers);
+        let context = Context::new(id, &parts, self.observers.clone());
+        let watch = Watch::begin(&context, parts);
+        let parts = watch.parts();
+        let shown = Some(context.id()).filter(|_| self.identify == Identify::On);
+        let mut response = self
+            .answer(parts, Counted::new(body, &context), &context)
+            .await
+            .unwrap_or_else(|failure| failure.response(&parts.headers, shown, self.is_development));
+        if let Some(id) = shown {
+            response.headers_mut().insert(RequestId::HEADER, id.to_header());
+        }
+        let watch = watch.answered(&response);
+        response.body_mut().watch(watch);
+        response
+    }
+
+    /// The answer; what a script redirects to within the server is followed.
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        context: &Arc<Context>,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut redirected;
+        let mut answer = self.answer_once(parts, body, context).await?;
+        for _ in 0..LOCAL_REDIRECTS {
+            match answer {
+                Answer::Response(response) => return Ok(response),
+                Answer::File(found, headers) => {
+                    return send_instead(&found, parts, headers).await.map_err(Into::into);
+                }
+                Answer::Redirect(target) => {
+                    redirected = redirect_within(parts, &target)?;
+                    answer = self.answer_once(&redirected, Empty::<Bytes>::new(), context).await?;
+                }
+            }
+        }
+        tracing::error!(path = context.path(), request = %context.id(), "the application redirects in a circle");
+        Err(Page::REDIRECT_LOOP.into())
+    }
+
+    async fn answer_once<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        context: &Arc<Context>,
+    ) -> Result<Answer<'_>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         check::request(parts)?;
         if check::is_about_server(parts) {
-            return Ok(check::about_server());
+            return Ok(Answer::Response(check::about_server()));
         }
         let Target::Site { folder, rules } = &self.target else {
-            return self.to_application(parts, body).await;
+            return self.to_application(parts, body, context).await;
         };
         let release = folder.current();
         let Release { root, files } = &*release;
         let path = parts.uri.path();
-        match rules.route(path, root) {
+        Ok(match rules.route(path, root) {
             Route::Script(script) | Route::FrontController(script) => {
                 let Script { script_name, path_info } = &script;
                 let place = Place { root: Some(root.path()), script_name, path_info };
-                proxy::pass(self, parts, body, place).await
+                return proxy::pass(self, parts, body, place, context).await;
             }
-            Route::Static(file) => send_file(files, parts, &file).await,
-            Route::RedirectToSlash(location) => redirect(location, parts.uri.query()),
-            Route::NotFound => Err(Page::NOT_FOUND),
+            Route::Static(file) => Answer::Response(send_file(files, parts, &file).await?),
+            Route::RedirectToSlash(location) => {
+                Answer::Response(redirect(location, parts.uri.query())?)
+            }
+            Route::NotFound => {
+                let root = root.path().display();
+                let cause = format!(
+                    "{path} is neither a file nor a script in {root}, which has no front controller either"
+                );
+                return Err(Failure::new(Page::NOT_FOUND, cause));
+            }
             Route::Denied(reason) => {
                 tracing::debug!(path, ?reason, "not shown");
-                Err(Page::NOT_FOUND)
+                return Err(Failure::new(Page::NOT_FOUND, format!("never shown: {reason:?}")));
             }
             Route::BadRequest(reason) => {
                 tracing::debug!(path, %reason, "bad request");
-                Err(Page::BAD_PATH)
+                return Err(Page::BAD_PATH.into());
             }
-        }
+        })
     }
 
-    async fn to_application<B>(&self, parts: &Parts, body: B) -> Result<Response<Body>, Page>
+    async fn to_application<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        context: &Arc<Context>,
+    ) -> Result<Answer<'_>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let path = percent_decode(parts.uri.path().as_bytes()).map_err(|_| Page::BAD_PATH)?;
         let path = core::str::from_utf8(&path).map_err(|_| Page::BAD_PATH)?;
-        proxy::pass(self, parts, body, Place { root: None, script_name: "", path_info: path }).await
+        let place = Place { root: None, script_name: "", path_info: path };
+        proxy::pass(self, parts, body, place, context).await
     }
+}
+
+/// How often a request may be redirected within the server; nginx allows as many.
+const LOCAL_REDIRECTS: usize = 10;
+
+/// The request that a script redirects to: what a client would send that asks for it.
+fn redirect_within(parts: &Parts, target: &str) -> Result<Parts, Page> {
+    let mut redirected = parts.clone();
+    redirected.uri = target.parse().map_err(|_| {
+        tracing::error!(path = parts.uri.path(), target, "the script redirects to no address");
+        Page::BAD_GATEWAY
+    })?;
+    if redirected.method != Method::HEAD {
+        redirected.method = Method::GET;
+    }
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING] {
+        redirected.headers.remove(name);
+    }
+    // An authority that came with the target of old is not in the new one.
+    if let Some(authority) = parts.uri.authority() {
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::try_from(host).map_err(|_| Page::BAD_HOST)?;
+        redirected.headers.insert(header::HOST, host);
+    }
+    Ok(redirected)
+}
+
+/// The file that a script named, with the headers of that script.
+async fn send_instead(
+    found: &Found<'_>,
+    parts: &Parts,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Page> {
+    let mut parts = parts.clone();
+    if parts.method != Method::HEAD {
+        parts.method = Method::GET;
+    }
+    let mut response = send_file(found.files, &parts, &found.path).await?;
+    let to = response.headers_mut();
+    for name in headers.keys() {
+        to.remove(name);
+    }
+    for (name, value) in &headers {
+        to.append(name, value.clone());
+    }
+    Ok(response)
 }
 
 async fn send_file(files: &Files, parts: &Parts, path: &str) -> Result<Response<Body>, Page> {

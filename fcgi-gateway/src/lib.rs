@@ -65,6 +65,9 @@ mod deny;
 mod files;
 mod folder;
 mod gateway;
+mod handoff;
+pub mod observe;
+pub mod operations;
 mod pages;
 mod proxy;
 mod root;
@@ -73,6 +76,7 @@ pub mod server;
 pub mod sites;
 mod spool;
 pub mod supervisor;
+pub mod upstream;
 
 pub use body::Body;
 pub use builder::{BuildError, Builder};

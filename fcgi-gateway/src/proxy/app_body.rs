@@ -2,22 +2,27 @@
 
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fcgi_proto::cgi::script_error;
+use fcgi_proto::cgi::{ResponseHead, script_error};
 use fcgi_tokio::{Error, ResponseBody};
 use http::StatusCode;
 use http_body::Frame;
 
 use super::stderr::StderrLog;
+use crate::observe::Context as RequestContext;
 
 /// The application's body on its way to the client, while its error output goes to the log.
 #[derive(Debug)]
 pub(crate) struct AppBody {
-    body: ResponseBody,
+    /// Gone once somebody else reads it to its end.
+    body: Option<ResponseBody>,
     status: StatusCode,
+    /// How much is to come, if the script said so.
+    left: Option<u64>,
     stderr: StderrLog,
     is_first: bool,
     /// What was read ahead by [`take_whole`](Self::take_whole).
@@ -26,11 +31,17 @@ pub(crate) struct AppBody {
 }
 
 impl AppBody {
-    pub(super) fn new(body: ResponseBody, status: StatusCode, path: &str) -> Self {
+    pub(super) fn new(
+        body: ResponseBody,
+        head: &ResponseHead,
+        status: StatusCode,
+        context: &Arc<RequestContext>,
+    ) -> Self {
         let mut body = Self {
-            body,
+            body: Some(body),
             status,
-            stderr: StderrLog::new(path),
+            left: head.content_length(),
+            stderr: StderrLog::new(context),
             is_first: true,
             held: VecDeque::new(),
             failure: None,
@@ -79,15 +90,22 @@ impl AppBody {
 
     /// The next piece of the application's body, with everything said to the log that there is to say.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let polled = self.body.poll_chunk(cx).map(Result::transpose);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = body.poll_chunk(cx).map(Result::transpose);
         self.log_stderr();
         let next = ready!(polled);
         match &next {
-            Some(Ok(data)) if self.is_first => self.explain(data),
-            Some(Err(error)) => {
-                tracing::error!(path = self.stderr.path(), "response cut short: {error}");
+            Some(Ok(data)) => {
+                if self.is_first {
+                    self.explain(data);
+                }
+                self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
             }
-            _ => {}
+            Some(Err(error)) => {
+                let context = self.stderr.context();
+                tracing::error!(path = context.path(), request = %context.id(), "response cut short: {error}");
+            }
+            None => {}
         }
         self.is_first = false;
         Poll::Ready(next)
@@ -96,18 +114,20 @@ impl AppBody {
     /// PHP-FPM's own error pages say little; the log says what helps.
     fn explain(&self, data: &[u8]) {
         if let Some(error) = script_error(self.status.as_u16(), data) {
-            tracing::warn!(path = self.stderr.path(), "PHP answered {error}: {}", error.hint());
+            let context = self.stderr.context();
+            tracing::warn!(path = context.path(), request = %context.id(), "PHP answered {error}: {}", error.hint());
         }
     }
 
     fn log_stderr(&mut self) {
-        if !self.body.stderr().is_empty() {
-            self.stderr.add(&self.body.take_stderr());
+        if let Some(body) = self.body.as_mut().filter(|body| !body.stderr().is_empty()) {
+            self.stderr.add(&body.take_stderr());
         }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.failure.is_none() && http_body::Body::is_end_stream(&self.body)
+        let is_over = self.body.as_ref().is_none_or(http_body::Body::is_end_stream);
+        self.held.is_empty() && self.failure.is_none() && is_over
     }
 
     pub(crate) fn poll_frame(
@@ -125,7 +145,24 @@ impl AppBody {
         }
         match ready!(this.poll_next(cx)) {
             Some(Err(error)) => this.fail(error, cx),
-            next => Poll::Ready(next.map(|data| data.map(Frame::data))),
+            next => {
+                this.look_for_end(cx);
+                Poll::Ready(next.map(|data| data.map(Frame::data)))
+            }
+        }
+    }
+
+    /// Once all that was announced is there, the end mostly is as well. A server asks no more then, and would leave a
+    /// connection with an end that nobody has read, which cannot be used again.
+    fn look_for_end(&mut self, cx: &mut Context<'_>) {
+        if self.left != Some(0) || self.failure.is_some() {
+            return;
+        }
+        match self.poll_next(cx) {
+            // More than announced is an error.
+            Poll::Ready(Some(Ok(data))) => self.held.push_back(data),
+            Poll::Ready(Some(Err(error))) => self.failure = Some(Failure::New(error)),
+            Poll::Ready(None) | Poll::Pending => {}
         }
     }
 
@@ -139,6 +176,20 @@ impl AppBody {
         self.failure = Some(Failure::Told(error));
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Drop for AppBody {
+    /// Reads the end when that is all there is to come, so that the connection can be used again.
+    fn drop(&mut self) {
+        let is_all = self.left == Some(0) && self.held.is_empty() && self.failure.is_none();
+        let Some(mut body) = self.body.take().filter(|_| is_all) else { return };
+        let mut cx = Context::from_waker(Waker::noop());
+        if body.poll_chunk(&mut cx).is_pending() {
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { drop(body.chunk().await) });
+            }
+        }
     }
 }
 

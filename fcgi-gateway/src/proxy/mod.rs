@@ -8,26 +8,31 @@ mod stderr;
 
 pub(crate) use self::app_body::AppBody;
 pub(crate) use self::request::{Place, Variables};
+pub(crate) use self::response::Answer;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fcgi_proto::RequestError;
 use fcgi_tokio::{Error, ErrorKind, Phase};
-use http::Response;
 use http::request::Parts;
 
 use self::handover::HandOver;
 use self::stderr::StderrLog;
+use crate::BoxError;
 use crate::gateway::Inner;
-use crate::pages::Page;
-use crate::{Body, BoxError};
+use crate::observe::Context;
+use crate::pages::{Failure, Page};
 
-/// Passes a request to the script or application at `place`, and turns its answer into a response.
-pub(crate) async fn pass<B>(
-    gateway: &Inner,
+/// Passes a request to the script or application at `place`, and turns its answer into a response, or into what is to be
+/// sent instead.
+pub(crate) async fn pass<'g, B>(
+    gateway: &'g Inner,
     parts: &Parts,
     body: B,
     place: Place<'_>,
-) -> Result<Response<Body>, Page>
+    context: &Arc<Context>,
+) -> Result<Answer<'g>, Failure>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -36,23 +41,28 @@ where
     let body = request::body(body, gateway.spool_memory, gateway.spool_limit, gateway.body_timeout)
         .await?;
     let request = fcgi_tokio::Request::from_params(params).body(body);
-    let client = gateway.client.clone();
-    tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, "passed to the application");
-    let answer = HandOver::new(async move { client.execute(request).await }).await;
+    let pool = gateway.upstreams.pool().clone();
+    tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, request = %context.id(), "passed to the application");
+    let answer = HandOver::new(async move { pool.execute(request).await }).await;
     match answer {
-        Ok(answer) => response::to_http(answer, parts).await,
-        Err(error) => {
-            let page = page_for(&error);
-            let (method, path) = (&parts.method, parts.uri.path());
-            if page == Page::BAD_BODY || page == Page::STALLED {
-                tracing::debug!(%method, path, %error, "the request ended early");
-            } else {
-                StderrLog::new(path).add(error.stderr());
-                tracing::error!(%method, path, status = page.status.as_u16(), "{error}");
-            }
-            Err(page)
-        }
+        Ok(answer) => Ok(response::to_http(answer, parts, context, &gateway.handoff).await?),
+        Err(error) => Err(failed(gateway, parts, context, &error)),
     }
+}
+
+fn failed(gateway: &Inner, parts: &Parts, context: &Arc<Context>, error: &Error) -> Failure {
+    let page = page_for(error);
+    let (method, path, request) = (&parts.method, parts.uri.path(), context.id());
+    if page == Page::BAD_BODY || page == Page::STALLED {
+        tracing::debug!(%method, path, %request, %error, "the request ended early");
+        return page.into();
+    }
+    if error.kind() == ErrorKind::Connect {
+        gateway.upstreams.doubt();
+    }
+    StderrLog::new(context).add(error.stderr());
+    tracing::error!(%method, path, %request, status = page.status.as_u16(), "{error}");
+    Failure::new(page, error.to_string()).remedy(error.hint()).stderr(context.stderr())
 }
 
 /// What a client is told about a failure: whose fault it is, and nothing else.
@@ -60,7 +70,9 @@ fn page_for(error: &Error) -> Page {
     match error.kind() {
         ErrorKind::Timeout if error.phase() == Some(Phase::Queue) => Page::OVERLOADED,
         ErrorKind::Timeout => Page::TIMEOUT,
-        ErrorKind::Overloaded | ErrorKind::CantMultiplex => Page::OVERLOADED,
+        ErrorKind::PoolFull { .. } | ErrorKind::Overloaded | ErrorKind::CantMultiplex => {
+            Page::OVERLOADED
+        }
         ErrorKind::RequestBody if request::is_stalled(error) => Page::STALLED,
         ErrorKind::RequestBody => Page::BAD_BODY,
         ErrorKind::Request(RequestError::Begin(_)) => Page::FIELDS_TOO_LARGE,

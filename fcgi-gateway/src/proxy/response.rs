@@ -2,9 +2,10 @@
 
 use core::future::poll_fn;
 use core::task::Poll;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fcgi_proto::cgi::ResponseHead;
+use fcgi_proto::cgi::{Redirect, ResponseHead};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -12,24 +13,49 @@ use hyper::ext::ReasonPhrase;
 
 use super::app_body::AppBody;
 use crate::Body;
+use crate::handoff::{Found, Handoff, NotSent};
+use crate::observe::Context;
 use crate::pages::Page;
 
-/// The response to a client.
-pub(super) async fn to_http(
+/// What comes of an application's answer.
+pub(crate) enum Answer<'h> {
+    /// The response to the client.
+    Response(Response<Body>),
+    /// What the gateway has at this path and query is to be sent instead (RFC 3875, section 6.2.2).
+    Redirect(String),
+    /// This file is to be sent instead, with these headers.
+    File(Found<'h>, HeaderMap),
+}
+
+/// From the answer to what is to be sent.
+pub(super) async fn to_http<'h>(
     answer: fcgi_tokio::Response,
     parts: &Parts,
-) -> Result<Response<Body>, Page> {
+    context: &Arc<Context>,
+    handoff: &'h Handoff,
+) -> Result<Answer<'h>, Page> {
+    context.set_upstream(answer.address(), answer.timings());
     let (head, body) = answer.into_parts();
     let Some(status) = valid_status(head.status()) else {
         tracing::error!(
-            path = parts.uri.path(),
+            path = context.path(),
+            request = %context.id(),
             status = head.status(),
             "the script answered with a status that does not exist"
         );
         return Err(Page::BAD_GATEWAY);
     };
+    let mut app = AppBody::new(body, &head, status, context);
+    if let Some(found) = handoff.find(&head) {
+        tokio::spawn(app.drain());
+        return send_instead(found, &head, context);
+    }
+    if let Some(Redirect::Local(target)) = head.redirect() {
+        tokio::spawn(app.drain());
+        let target = String::from_utf8(target.to_vec()).map_err(|_| Page::BAD_GATEWAY)?;
+        return Ok(Answer::Redirect(target));
+    }
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let mut app = AppBody::new(body, status, parts.uri.path());
     let is_reset = status == StatusCode::RESET_CONTENT;
     let body = if is_reset {
         tokio::spawn(app.drain());
@@ -41,7 +67,7 @@ pub(super) async fn to_http(
         // The server then says how long it is, and needs no chunks.
         Body::full(whole)
     } else {
-        Body::app(app)
+        Body::app(Box::new(app))
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -53,8 +79,48 @@ pub(super) async fn to_http(
     if status == StatusCode::NO_CONTENT || is_reset {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    Ok(response)
+    Ok(Answer::Response(response))
 }
+
+/// The file that a script named, with its headers but for those about the body it did not send.
+fn send_instead<'h>(
+    found: Result<Found<'h>, NotSent>,
+    head: &ResponseHead,
+    context: &Context,
+) -> Result<Answer<'h>, Page> {
+    let (path, request) = (context.path(), context.id());
+    match found {
+        Ok(found) => {
+            let mut headers = HeaderMap::new();
+            copy_headers(head, &mut headers);
+            for name in ABOUT_BODY {
+                headers.remove(name);
+            }
+            Ok(Answer::File(found, headers))
+        }
+        Err(NotSent::Missing) => {
+            tracing::warn!(path, %request, "the file that the script named is not there");
+            Err(Page::NOT_FOUND)
+        }
+        Err(NotSent::Refused) => {
+            tracing::error!(
+                path, %request,
+                "the script named a file that is not below any folder set for that; nothing was sent"
+            );
+            Err(Page::INTERNAL)
+        }
+    }
+}
+
+/// Fields that describe what a script would have sent itself.
+const ABOUT_BODY: [HeaderName; 6] = [
+    header::ACCEPT_RANGES,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+];
 
 /// Informational codes would be taken for something before the response, and those from 600 mean nothing.
 fn valid_status(status: u16) -> Option<StatusCode> {

@@ -1,11 +1,15 @@
 //! The application's error output as lines of the log.
 
+use std::sync::Arc;
+
+use crate::observe::Context;
+
 /// Collects the error output of one request and logs it line by line.
 ///
 /// A script in a loop can write without end, so only so much of one request goes to the log.
 #[derive(Debug)]
 pub(super) struct StderrLog {
-    path: String,
+    context: Arc<Context>,
     /// A line that has not ended yet.
     line: Vec<u8>,
     logged: usize,
@@ -13,12 +17,12 @@ pub(super) struct StderrLog {
 }
 
 impl StderrLog {
-    pub(super) fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), line: Vec::new(), logged: 0, dropped: 0 }
+    pub(super) fn new(context: &Arc<Context>) -> Self {
+        Self { context: Arc::clone(context), line: Vec::new(), logged: 0, dropped: 0 }
     }
 
-    pub(super) fn path(&self) -> &str {
-        &self.path
+    pub(super) fn context(&self) -> &Context {
+        &self.context
     }
 
     pub(super) fn add(&mut self, output: &[u8]) {
@@ -41,7 +45,9 @@ impl StderrLog {
             let text = String::from_utf8_lossy(line);
             let text =
                 text.replace(|letter: char| letter.is_control() && letter != '\t', "\u{fffd}");
-            tracing::warn!(target: "stderr", path = self.path, "{text}");
+            let (path, request) = (self.context.path(), self.context.id());
+            tracing::warn!(target: "stderr", path, %request, "{text}");
+            self.context.stderr_line(&text);
         }
         self.line.clear();
     }
@@ -51,7 +57,8 @@ impl Drop for StderrLog {
     fn drop(&mut self) {
         self.end_line();
         if self.dropped > 0 {
-            tracing::warn!(target: "stderr", path = self.path, "{} more bytes were not logged", self.dropped);
+            let (path, request) = (self.context.path(), self.context.id());
+            tracing::warn!(target: "stderr", path, %request, "{} more bytes were not logged", self.dropped);
         }
     }
 }
@@ -63,14 +70,20 @@ const LONGEST_LINE: usize = 8 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::{Identify, Observers};
 
     #[test]
     fn lines_and_limits() {
-        let mut log = StderrLog::new("/x");
+        let mut headers = http::HeaderMap::new();
+        let id = Identify::On.identify(&mut headers, false);
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let context = Context::new(id, &parts, Observers::default());
+        let mut log = StderrLog::new(&context);
         log.add(b"one\ntw");
         assert_eq!(log.line, b"tw");
         log.add(b"o\r\n\n");
         assert_eq!(log.line, b"");
+        assert_eq!(context.stderr(), ["one", "two"].map(Arc::from));
         log.add(&vec![b'x'; LONGEST_LINE + 1]);
         assert_eq!(log.line, b"");
         for _ in 0..100 {
@@ -78,5 +91,6 @@ mod tests {
         }
         assert_eq!(log.logged, LIMIT);
         assert!(log.dropped > 700_000);
+        assert_eq!(context.stderr().len(), 20, "the last ones");
     }
 }

@@ -133,7 +133,7 @@ impl Inner {
     }
 
     /// What usually helps.
-    fn hint(&self) -> Option<&'static str> {
+    pub(super) fn hint(&self) -> Option<&'static str> {
         Some(match self.kind {
             ErrorKind::Connect => return self.connect_hint(),
             ErrorKind::Timeout => match self.phase? {

@@ -228,6 +228,12 @@ impl Error {
         self.inner.is_begun
     }
 
+    /// What usually helps; it is also the end of the message.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.inner.hint()
+    }
+
     /// Whether a time limit has passed.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

@@ -51,7 +51,8 @@ pub struct Metrics {
 }
 
 impl Pool {
-    /// A pool for these addresses, which has not connected to any yet.
+    /// A pool for these addresses, which has not connected to any yet. Without any, requests wait until there are some,
+    /// see [`set_addresses`](Self::set_addresses).
     ///
     /// The time limits are the defaults of [`Timeouts`], but for the wait for a connection, which is
     /// [`Config::queue_timeout`].

@@ -50,8 +50,13 @@ pub(super) enum NoPlace {
 impl Shared {
     pub(super) fn new(config: Config, addresses: impl IntoIterator<Item = Address>) -> Arc<Self> {
         let addresses = Vec::from_iter(addresses.into_iter().map(Arc::new));
+        let mut depot = Depot::new(Pool::new(config, addresses.len()));
+        if addresses.is_empty() {
+            // The policy has one all the same.
+            depot.remove_upstream(0, Duration::ZERO);
+        }
         let state = State {
-            depot: Depot::new(Pool::new(config, addresses.len())),
+            depot,
             addresses,
             waiting: HashMap::new(),
             counts: Metrics::default(),
@@ -115,7 +120,6 @@ impl Shared {
 
     fn address(&self, upstream: usize) -> Arc<Address> {
         let state = self.lock();
-        // Without any address the policy has one all the same.
         state.addresses.get(upstream).map_or_else(nowhere, Arc::clone)
     }
 
