@@ -1,10 +1,11 @@
 //! An application that tells what it was asked, for trying out web servers and clients.
 //!
 //! ```text
-//! blocking_echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0)
+//! blocking_echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0 | --systemd)
 //! ```
 //!
-//! It listens on ADDRESS (`HOST:PORT`, `unix:PATH`) or on the socket that is descriptor 0, reads the body, and answers
+//! It listens on ADDRESS (`HOST:PORT`, `unix:PATH`) on the socket that is descriptor 0, or on those that systemd
+//! has opened, reads the body, and answers
 //! with one JSON object a line: the parameters in their order, and the body's length and hash. The query string changes
 //! that: `size=N` bytes of a pattern, `drip=K&gap=MS` for K lines with time between, `status=404`, `stderr=TEXT`,
 //! `sleep=MS`, `exit=N` for the application status, `noread`. SIGTERM ends it once the requests under way are answered.
@@ -35,11 +36,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             "--no-multiplex" => config = config.max_requests(NonZeroU16::MIN),
             "--fd0" => listener = Some(Listener::from_fd0()?),
+            "--systemd" => listener = Some(Listener::from_systemd()?),
             address => listener = Some(Listener::bind(address)?),
         }
     }
-    let listener = listener
-        .ok_or("usage: blocking_echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0)")?;
+    let listener = listener.ok_or(
+        "usage: blocking_echo [--max-requests N] [--no-multiplex] (ADDRESS | --fd0 | --systemd)",
+    )?;
     let server = Server::new(echo).config(config);
     let shutdown = server.shutdown_handle();
     let mut signals = Signals::new([SIGTERM])?;

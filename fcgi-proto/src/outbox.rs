@@ -59,6 +59,11 @@ impl Outbox {
         self.len == 0
     }
 
+    #[cfg(feature = "std")]
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
     /// Whether payloads are refused until some output is written.
     pub(crate) fn is_full(&self) -> bool {
         self.len >= self.cap

@@ -107,6 +107,12 @@ impl<T> Slots<T> {
         (found == key).then_some(value)
     }
 
+    /// [`by_key`](Self::by_key), to look at.
+    pub(crate) fn get(&self, key: RequestKey) -> Option<&T> {
+        let (found, value) = self.entries.get(key.request_id())?;
+        (*found == key).then_some(value)
+    }
+
     pub(crate) fn remove(&mut self, request_id: u16) -> Option<(RequestKey, T)> {
         self.entries.remove(request_id)
     }

@@ -79,6 +79,8 @@ impl Pair {
                     Event::End { protocol_status, app_status, .. } => {
                         self.end = Some((protocol_status, app_status));
                     }
+                    // Tells web servers that a response is cut.
+                    Event::UnknownType { .. } => {}
                     other => panic!("unexpected: {other:?}"),
                 }
             }
@@ -276,4 +278,29 @@ fn roles_that_are_not_served_never_reach_a_handler() {
     pair.send();
     pair.receive();
     assert_eq!(pair.end, Some((ProtocolStatus::UnknownRole, 0)));
+}
+
+#[test]
+fn a_response_that_is_cut_has_no_end() {
+    for other in [false, true] {
+        let mut pair = Pair::new(Settings::default());
+        let (_, incoming) = pair.begin(&[]);
+        let exchange = incoming.exchange;
+        let mut stdout = Writer::new(Arc::clone(&exchange), OutputStream::Stdout);
+        let cx = Context::from_waker(Waker::noop());
+        if other {
+            // Of no effect: nothing was written.
+            stdout.cut();
+        }
+        assert!(stdout.poll_write(&cx, b"half").is_ready());
+        if !other {
+            stdout.cut();
+        }
+        exchange.finish(Ok(Err::<u32, _>("broken")));
+        pair.receive();
+        assert_eq!((&pair.stdout[..], &pair.stderr[..]), (&b"half"[..], &b"broken\n"[..]));
+        let end = other.then_some((ProtocolStatus::RequestComplete, 1));
+        assert_eq!(pair.end, end);
+        assert_eq!(pair.session.is_over(), !other, "the connection closes");
+    }
 }

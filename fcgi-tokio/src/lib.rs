@@ -14,6 +14,10 @@
 //!
 //! # Application
 //! See [`server`]: a handler for each request, behind any web server.
+//!
+//! # Features
+//! `tower`, off by default: [`serve_tower`](server::Tower) for applications that are tower services, such as axum's
+//! `Router`.
 
 mod client;
 pub mod server;
@@ -25,6 +29,8 @@ pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::End;
 pub use fcgi_proto::pool::Config as PoolConfig;
 pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts, Timings};
+#[cfg(feature = "tower")]
+pub use server::serve_tower;
 pub use server::{Listener, Server, serve};
 
 /// The examples of the README, compiled.

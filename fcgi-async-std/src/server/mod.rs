@@ -34,10 +34,10 @@
 mod builder;
 mod connections;
 mod driver;
-mod error;
 mod handler;
 mod listener;
 mod request;
+mod source;
 mod stdin;
 mod stdout;
 mod unix_socket;
@@ -46,8 +46,7 @@ use std::io;
 
 pub use builder::Server;
 pub use connections::Connection;
-pub use error::ConnectionError;
-pub use fcgi_proto::server::{Aborted, Config, InputError, OutputError};
+pub use fcgi_proto::server::{Aborted, Config, ConnectionError, InputError, OutputError};
 pub use handler::Handler;
 pub use listener::Listener;
 pub use request::Request;

@@ -148,7 +148,7 @@ impl<H: Handler> Server<H> {
     /// The listener does not work, as when descriptor 0 is a socket that does not listen. What befalls a single connection
     /// is no error, and a lack of descriptors, threads or memory is waited out.
     pub fn serve(mut self, listener: impl Into<Listener>) -> io::Result<()> {
-        let listener = listener.into();
+        let mut listener = listener.into();
         listener.set_nonblocking()?;
         let Settings { max_connections, drain_timeout, .. } = self.settings;
         let max_reqs = max_connections.saturating_add(self.max_multiplexed);
@@ -156,7 +156,7 @@ impl<H: Handler> Server<H> {
         let limit = usize::try_from(max_connections).unwrap_or(usize::MAX);
         let connections = Arc::new(Connections::new(limit, self.shutdown.clone()));
         let accepting = Accepting { connections, shared: self.share(), shutdown: &self.shutdown };
-        let result = accepting.run(&listener);
+        let result = accepting.run(&mut listener);
         drop(listener);
         let limit = if result.is_ok() { drain_timeout } else { Duration::ZERO };
         accepting.connections.drain(limit);
@@ -191,29 +191,32 @@ struct Accepting<'s, H> {
 }
 
 impl<H: Handler> Accepting<'_, H> {
-    fn run(&self, listener: &Listener) -> io::Result<()> {
+    fn run(&self, listener: &mut Listener) -> io::Result<()> {
         let waker = self.shutdown.waker()?;
         loop {
             waker.arm();
             if self.shutdown.is_requested() {
                 return Ok(());
             }
-            let wake = PollFd::new(waker, PollFlags::IN);
-            let mut descriptors = [wake, PollFd::new(listener, PollFlags::IN)];
+            let mut descriptors = vec![PollFd::new(waker, PollFlags::IN)];
             // Without room for a connection the listener is left alone until there is some.
-            let count = if self.connections.has_room() { 2 } else { 1 };
-            let (asked, _) = descriptors.split_at_mut(count);
-            let waited = wait(asked, None);
-            let [woken, ready] = descriptors.map(|descriptor| descriptor.revents());
-            waker.disarm(!woken.is_empty());
+            if self.connections.has_room() {
+                let sockets = listener.descriptors();
+                descriptors
+                    .extend(sockets.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
+            }
+            let waited = wait(&mut descriptors, None);
+            let mut ready = descriptors.iter().map(|descriptor| !descriptor.revents().is_empty());
+            waker.disarm(ready.next().unwrap_or(false));
+            let is_called = ready.any(|is_ready| is_ready);
             waited?;
-            if !ready.is_empty() {
+            if is_called {
                 self.accept(listener)?;
             }
         }
     }
 
-    fn accept(&self, listener: &Listener) -> io::Result<()> {
+    fn accept(&self, listener: &mut Listener) -> io::Result<()> {
         let Err(error) = listener.accept().and_then(|socket| self.spawn(socket)) else {
             return Ok(());
         };

@@ -26,7 +26,6 @@
 mod builder;
 mod connections;
 mod driver;
-mod error;
 mod handler;
 mod handling;
 mod link;
@@ -35,6 +34,7 @@ mod parker;
 mod request;
 mod shared;
 mod shutdown;
+mod source;
 mod stdin;
 mod stdout;
 mod unix_socket;
@@ -43,8 +43,7 @@ mod workers;
 use std::io;
 
 pub use builder::Server;
-pub use error::ConnectionError;
-pub use fcgi_proto::server::{Config, InputError, OutputError};
+pub use fcgi_proto::server::{Config, ConnectionError, InputError, OutputError};
 pub use handler::Handler;
 pub use listener::Listener;
 pub use request::{Aborted, Request};

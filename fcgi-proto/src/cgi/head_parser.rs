@@ -165,7 +165,7 @@ fn parse_status(value: &[u8]) -> Result<u16, HeadError> {
 }
 
 /// Digits alone: no sign, no blank, no list.
-pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

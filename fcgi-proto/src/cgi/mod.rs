@@ -30,6 +30,8 @@ mod script_error;
 
 pub use authorization::{Authorization, Variables};
 pub use decoder::{Piece, ResponseDecoder};
+#[cfg(feature = "http")]
+pub(crate) use environment::is_about_connection;
 pub use environment::{Environment, EnvironmentError};
 pub use full_response::FullResponse;
 pub use head::{Headers, Redirect, ResponseHead};
@@ -38,5 +40,7 @@ pub use php_settings::{PhpSettingError, PhpSettings};
 pub use proxies::{Forwarding, TrustedProxies};
 pub use script_error::{ScriptError, script_error};
 
+#[cfg(feature = "http")]
+pub(crate) use head_parser::parse_decimal;
 pub(crate) use names::{form_encode, header_variable, is_single_valued, percent_encode};
 pub(crate) use script::percent_decode;

@@ -26,6 +26,8 @@ pub struct Connection {
     pub(super) values_due: usize,
     pub(super) values: Vec<u8>,
     pub(super) state: State,
+    /// Whoever drives this holds bodies back by itself: requests begin also while the output is at its cap.
+    begins_when_full: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,7 @@ impl Connection {
             values_due: 0,
             values: Vec::new(),
             state: State::Open,
+            begins_when_full: false,
             config,
         }
     }
@@ -165,8 +168,8 @@ impl Connection {
     /// Whether this request keeps the connection from reading: it holds more than its window, or a part of more than the
     /// window of the connection.
     #[must_use]
-    pub fn is_stalled_by(&mut self, key: RequestKey) -> bool {
-        let open = self.slots.by_key(key);
+    pub fn is_stalled_by(&self, key: RequestKey) -> bool {
+        let open = self.slots.get(key);
         open.is_some_and(|open| self.account.is_cause(&open.share))
     }
 
@@ -266,11 +269,29 @@ impl Connection {
             && self.decoder.is_between_records()
     }
 
+    /// Whether it is what the caller holds that keeps the connection from reading.
+    #[cfg(feature = "std")]
+    pub(super) const fn is_paused(&self) -> bool {
+        self.account.is_over()
+    }
+
+    /// Lets requests begin while the output is at its cap. What is held is bounded by the requests that may be open.
+    #[cfg(feature = "std")]
+    pub(super) fn begin_when_full(&mut self) {
+        self.begins_when_full = true;
+    }
+
+    /// How many bytes there are to write.
+    #[cfg(feature = "std")]
+    pub(super) fn outgoing_len(&self) -> usize {
+        self.outbox.len()
+    }
+
     fn next_id(&self) -> Result<u16, BeginError> {
         if self.state != State::Open {
             return Err(BeginError::Closing);
         }
-        if self.outbox.is_full() {
+        if self.outbox.is_full() && !self.begins_when_full {
             return Err(BeginError::Blocked);
         }
         let too_many = BeginError::TooManyRequests { limit: self.config.max_requests.get() };

@@ -31,6 +31,17 @@ impl Deadlines {
         self.waits_for = waits_for;
     }
 
+    /// Counts waiting from now on, whatever is waited for.
+    #[cfg(feature = "std")]
+    pub(super) fn excuse(&mut self, now: Duration) {
+        self.last_progress = self.last_progress.max(now);
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) const fn total(&self) -> Option<Duration> {
+        self.timeouts.total()
+    }
+
     /// The earliest deadline and what it bounds.
     pub(super) fn next(&self) -> Option<(Duration, Phase)> {
         let (limit, phase) = match self.waits_for {

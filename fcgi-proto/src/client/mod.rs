@@ -37,9 +37,13 @@ mod ids;
 mod phase;
 mod receive;
 mod request;
+#[cfg(feature = "std")]
+mod session;
 
 pub use config::Config;
 pub use connection::Connection;
 pub use event::Event;
 pub use exchange::{End, Exchange, ExchangeError, Output};
 pub use request::Request;
+#[cfg(feature = "std")]
+pub use session::{Call, Caller, Received, Session, SessionSettings};

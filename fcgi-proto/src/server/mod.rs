@@ -35,9 +35,13 @@ mod accept;
 mod config;
 mod connection;
 mod draining;
+#[cfg(feature = "std")]
+mod error;
 mod event;
 #[cfg(feature = "std")]
 mod exchange;
+#[cfg(feature = "http")]
+pub mod http;
 mod phase;
 mod receive;
 mod response;
@@ -45,6 +49,8 @@ mod response;
 mod session;
 #[cfg(feature = "std")]
 mod settings;
+#[cfg(feature = "std")]
+mod socket_names;
 mod values;
 #[cfg(feature = "std")]
 mod web_servers;
@@ -54,6 +60,8 @@ pub use accept::AcceptFailure;
 
 pub use config::Config;
 pub use connection::Connection;
+#[cfg(feature = "std")]
+pub use error::ConnectionError;
 pub use event::{Event, RefusedReason};
 #[cfg(feature = "std")]
 pub use exchange::{
@@ -64,5 +72,7 @@ pub use response::{Refusal, Response};
 pub use session::{Incoming, Session};
 #[cfg(feature = "std")]
 pub use settings::Settings;
+#[cfg(feature = "std")]
+pub use socket_names::SocketNames;
 #[cfg(feature = "std")]
 pub use web_servers::WebServers;

@@ -3,9 +3,10 @@ use core::fmt;
 use bytes::Bytes;
 
 use super::Connection;
+use super::connection::State;
 use crate::RequestKey;
 use crate::error::SendError;
-use crate::wire::{EndRequest, ProtocolStatus, RecordType};
+use crate::wire::{EndRequest, NULL_REQUEST_ID, ProtocolStatus, RecordType, UnknownType};
 
 /// Answers one open request; from [`Connection::response`].
 pub struct Response<'c> {
@@ -85,6 +86,22 @@ impl Response<'_> {
             id,
             EndRequest { app_status, protocol_status: ProtocolStatus::RequestComplete },
         );
+    }
+
+    /// Gives the response up halfway: what was queued is sent, but no end, so that the web server can tell. The connection
+    /// takes no more requests and closes once those open on it have ended. Never blocks.
+    ///
+    /// nginx without `fastcgi_keep_conn`, Caddy and h2o take the end of a connection for the end of a response; an
+    /// UNKNOWN_TYPE record (section 4.2), which may come at any time but means nothing to them, makes them break the HTTP
+    /// response off as well. lighttpd passes on what it got as if it were whole.
+    pub fn cut(self) {
+        let id = self.request_id();
+        let body = UnknownType { record_type: RecordType::EndRequest.to_u8() }.encode();
+        self.conn.outbox.body_record(RecordType::UnknownType, NULL_REQUEST_ID, body);
+        self.conn.close_slot(id);
+        if self.conn.state == State::Open {
+            self.conn.state = State::Closing;
+        }
     }
 
     /// Ends the request unserved, before anything was written for it. Never blocks.

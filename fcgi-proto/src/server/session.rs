@@ -211,6 +211,11 @@ impl Session {
                 self.requests.remove(&key);
                 return;
             }
+            Outcome::Cut => {
+                response.cut();
+                self.requests.remove(&key);
+                return;
+            }
         };
         self.backlog.push_back(key);
     }

@@ -17,6 +17,7 @@
 //! which is tens of milliseconds.
 
 pub mod http;
+pub mod launch;
 
 mod fpm;
 mod mariadb;
@@ -28,6 +29,7 @@ mod service;
 mod socket;
 mod temp;
 mod wait;
+mod web_server;
 mod wordpress;
 
 pub use fpm::{PhpFpm, PhpFpmBuilder};
@@ -36,4 +38,5 @@ pub use process::is_running;
 pub use scripts::{Scripts, pattern};
 pub use socket::Socket;
 pub use wait::{free_port, wait_until};
+pub use web_server::WebServer;
 pub use wordpress::WordPress;

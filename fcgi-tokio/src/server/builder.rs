@@ -127,7 +127,7 @@ impl<H: Handler> Server<H> {
     /// The listener does not work, as when descriptor 0 is a socket that does not listen. What befalls a single connection
     /// is no error, and a lack of descriptors or memory is waited out.
     pub async fn serve(mut self, listener: impl Into<Listener>) -> io::Result<()> {
-        let listener = listener.into();
+        let mut listener = listener.into();
         let Settings { max_connections, drain_timeout, .. } = self.settings;
         self.settings.config = self.settings.config.max_conns(max_connections);
         let mut connections = Connections {
@@ -141,7 +141,7 @@ impl<H: Handler> Server<H> {
         loop {
             tokio::select! {
                 () = &mut self.shutdown => break,
-                accepted = accept(&listener, &places) => match accepted {
+                accepted = accept(&mut listener, &places) => match accepted {
                     Ok((stream, place)) => connections.spawn(stream, place),
                     Err(error) => match AcceptFailure::of(&error) {
                         AcceptFailure::Skip => {}
@@ -179,7 +179,7 @@ impl<H: Handler> Server<H> {
 
 /// The next connection, and its place among those that are served at once.
 async fn accept(
-    listener: &Listener,
+    listener: &mut Listener,
     places: &Arc<Semaphore>,
 ) -> io::Result<(Stream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await;

@@ -1,32 +1,31 @@
+use core::future::poll_fn;
 use core::net::IpAddr;
+use core::task::{Context, Poll};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use fcgi_proto::Address;
-use fcgi_proto::server::WebServers;
+use fcgi_proto::server::{SocketNames, WebServers};
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::unix_socket::{self, SocketFile};
+use super::source::{Socket, Source, activated, bind, inherited};
 use crate::client::Stream;
 
-/// Where an application is connected to: a TCP port or a Unix socket.
+/// Where an application is connected to: TCP ports, Unix sockets, or several of either.
 ///
-/// When the environment variable `FCGI_WEB_SERVER_ADDRS` is set, [`bind`](Self::bind) and [`from_fd0`](Self::from_fd0) admit
-/// only the web servers that it lists (section 3.2). FastCGI has no other protection: whoever can connect can send
-/// requests with any parameters, so a TCP port belongs on the loopback device or a private network.
+/// When the environment variable `FCGI_WEB_SERVER_ADDRS` is set, [`bind`](Self::bind), [`from_fd0`](Self::from_fd0) and
+/// [`from_systemd`](Self::from_systemd) admit only the web servers that it lists (section 3.2). FastCGI has no other
+/// protection: whoever can connect can send requests with any parameters, so a TCP port belongs on the loopback device or
+/// a private network.
+///
+/// One server may listen on several sockets: [`and`](Self::and) puts listeners together, and so does collecting them from
+/// an iterator. Connections are taken from all of them in turn.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
-    web_servers: WebServers,
-    /// Removed when the listener is dropped.
-    _file: Option<SocketFile>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+    sources: Vec<Source>,
+    /// Whose turn it is.
+    next: usize,
 }
 
 impl Listener {
@@ -51,7 +50,7 @@ impl Listener {
             let message = format!("cannot listen on {address}: {error}");
             io::Error::new(error.kind(), message)
         })?;
-        Ok(Self { socket, web_servers, _file: file })
+        Ok(Source { socket, web_servers, _file: file }.into())
     }
 
     /// The listening socket on descriptor 0, as spawn-fcgi, lighttpd and mod_fcgid start applications with
@@ -61,82 +60,124 @@ impl Listener {
     /// Descriptor 0 is no socket: the program was started by hand.
     pub fn from_fd0() -> io::Result<Self> {
         let descriptor = io::stdin().as_fd().try_clone_to_owned()?;
-        Ok(Self {
+        let source = Source {
             socket: inherited(descriptor)?,
             web_servers: WebServers::from_env()?,
             _file: None,
-        })
+        };
+        Ok(source.into())
+    }
+
+    /// The sockets that systemd has opened for this service (socket activation), all in one listener.
+    ///
+    /// Takes effect once, as [`systemd_sockets`](Self::systemd_sockets) does.
+    ///
+    /// ```ini
+    /// # hello.socket, beside a hello.service that runs the program
+    /// [Socket]
+    /// ListenStream=/run/hello.sock
+    /// ListenStream=127.0.0.1:9000
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`: none was passed. Others as [`systemd_sockets`](Self::systemd_sockets).
+    pub fn from_systemd() -> io::Result<Self> {
+        let sockets = Self::systemd_sockets()?;
+        if sockets.is_empty() {
+            let message = "systemd has passed no socket (LISTEN_FDS); start this service through its .socket unit";
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+        Ok(sockets.into_iter().map(|(_, listener)| listener).collect())
+    }
+
+    /// The sockets that systemd has opened for this service, each with its name: that of the socket unit or its
+    /// `FileDescriptorName=`, `unknown` without one. Empty when none was passed, or they were for another process.
+    ///
+    /// To be called once, before there are other threads: it takes `LISTEN_FDS` and `LISTEN_PID` out of the environment,
+    /// so that no child process takes the descriptors for its own. A later call finds none.
+    ///
+    /// # Errors
+    /// `InvalidInput`: a descriptor is no listening stream socket of TCP or Unix, or `FCGI_WEB_SERVER_ADDRS` cannot be
+    /// read.
+    pub fn systemd_sockets() -> io::Result<Vec<(String, Self)>> {
+        let names = SocketNames::from_env();
+        let web_servers = WebServers::from_env()?;
+        let mut passed = ListenFd::from_env();
+        (0..passed.len())
+            .map(|index| {
+                let socket = activated(&mut passed, index)?;
+                let source = Source { socket, web_servers: web_servers.clone(), _file: None };
+                Ok((names.get(index).to_owned(), Self::from(source)))
+            })
+            .collect()
+    }
+
+    /// Listens on the sockets of `other` as well.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self
     }
 
     /// Admits only TCP connections from these addresses, instead of those in `FCGI_WEB_SERVER_ADDRS`. Others are closed at
     /// once.
     #[must_use]
     pub fn web_servers(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        self.web_servers = WebServers::new(addresses);
+        let web_servers = WebServers::new(addresses);
+        for source in &mut self.sources {
+            source.web_servers.clone_from(&web_servers);
+        }
         self
     }
 
-    /// Where it listens, with the port that was taken for port 0.
+    /// Where it listens, with the port that was taken for port 0; the first place of several.
     ///
     /// # Errors
-    /// The system's. `Unsupported`: a Unix socket without a name, or with one that is not UTF-8.
+    /// The system's. `Unsupported`: a Unix socket without a name, or with one that is not UTF-8. `NotFound`: it listens
+    /// nowhere, being collected from nothing.
     pub fn local_address(&self) -> io::Result<Address> {
-        match &self.socket {
-            Socket::Tcp(listener) => Ok(listener.local_addr()?.into()),
-            Socket::Unix(listener) => {
-                let address = listener.local_addr()?;
-                let path = address.as_pathname().and_then(Path::to_str);
-                path.map(Address::unix).ok_or_else(|| io::ErrorKind::Unsupported.into())
-            }
-        }
+        let first = self.sources.first().ok_or(io::ErrorKind::NotFound)?;
+        first.local_address()
+    }
+
+    /// All places where it listens.
+    ///
+    /// # Errors
+    /// As [`local_address`](Self::local_address).
+    pub fn local_addresses(&self) -> io::Result<Vec<Address>> {
+        self.sources.iter().map(Source::local_address).collect()
     }
 
     /// The next connection of a web server that is admitted. Cancel safe.
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
-        loop {
-            match &self.socket {
-                Socket::Unix(listener) => return Ok(Stream::Unix(listener.accept().await?.0)),
-                Socket::Tcp(listener) => {
-                    let (stream, peer) = listener.accept().await?;
-                    if self.web_servers.admits(peer.ip()) {
-                        // The last bytes of an answer would wait for the web server's acknowledgement of those before.
-                        stream.set_nodelay(true)?;
-                        return Ok(Stream::Tcp(stream));
-                    }
-                }
+    pub(super) async fn accept(&mut self) -> io::Result<Stream> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        // In turn, so that no socket keeps the others waiting.
+        for _ in 0..self.sources.len() {
+            self.next = (self.next + 1) % self.sources.len();
+            let Some(source) = self.sources.get(self.next) else { break };
+            if let Poll::Ready(accepted) = source.poll_accept(cx) {
+                return Poll::Ready(accepted);
             }
         }
+        Poll::Pending
     }
 }
 
-async fn bind(address: &Address) -> io::Result<(Socket, Option<SocketFile>)> {
-    match address {
-        Address::Tcp { host, port } => {
-            let listener = TcpListener::bind((host.as_str(), *port)).await?;
-            Ok((Socket::Tcp(listener), None))
-        }
-        Address::Unix(path) => {
-            let (listener, file) = unix_socket::bind(Path::new(path)).await?;
-            Ok((Socket::Unix(listener), Some(file)))
-        }
-        _ => Err(io::ErrorKind::Unsupported.into()),
+impl From<Source> for Listener {
+    fn from(source: Source) -> Self {
+        Self { sources: vec![source], next: 0 }
     }
 }
 
-/// Which family it is shows in the address that it has.
-fn inherited(descriptor: OwnedFd) -> io::Result<Socket> {
-    let tcp = std::net::TcpListener::from(descriptor.try_clone()?);
-    if tcp.local_addr().is_ok() {
-        tcp.set_nonblocking(true)?;
-        return Ok(Socket::Tcp(TcpListener::from_std(tcp)?));
+impl FromIterator<Self> for Listener {
+    /// Listens on the sockets of all; for ever in vain when there are none.
+    fn from_iter<I: IntoIterator<Item = Self>>(listeners: I) -> Self {
+        let sources = listeners.into_iter().flat_map(|listener| listener.sources).collect();
+        Self { sources, next: 0 }
     }
-    let unix = std::os::unix::net::UnixListener::from(descriptor);
-    unix.local_addr().map_err(|error| {
-        let message = "descriptor 0 is no socket; start this through a web server or spawn-fcgi";
-        io::Error::new(error.kind(), message)
-    })?;
-    unix.set_nonblocking(true)?;
-    Ok(Socket::Unix(UnixListener::from_std(unix)?))
 }
 
 impl From<TcpListener> for Listener {
@@ -155,6 +196,6 @@ impl From<UnixListener> for Listener {
 
 impl Listener {
     fn new(socket: Socket) -> Self {
-        Self { socket, web_servers: WebServers::default(), _file: None }
+        Source { socket, web_servers: WebServers::default(), _file: None }.into()
     }
 }

@@ -28,24 +28,27 @@
 
 mod builder;
 mod driver;
-mod error;
 mod handler;
 mod listener;
 mod request;
+mod source;
 mod stdin;
 mod stdout;
+#[cfg(feature = "tower")]
+mod tower;
 mod unix_socket;
 
 use std::io;
 
 pub use builder::Server;
-pub use error::ConnectionError;
-pub use fcgi_proto::server::{Aborted, Config, InputError, OutputError};
+pub use fcgi_proto::server::{Aborted, Config, ConnectionError, InputError, OutputError};
 pub use handler::Handler;
 pub use listener::Listener;
 pub use request::Request;
 pub use stdin::Stdin;
 pub use stdout::{Stderr, Stdout};
+#[cfg(feature = "tower")]
+pub use tower::{RemoteAddr, RequestBody, Tower, serve_tower};
 
 /// Serves requests with the [default settings](Server), for ever.
 ///

@@ -72,5 +72,17 @@ macro_rules! writer {
     };
 }
 
+impl Stdout {
+    /// Gives the response up halfway, as when what it is made from has failed: once the handler has returned, the web
+    /// server gets what was written, but no end of it, and the connection closes when no other request is open on it.
+    ///
+    /// A client of the web server then sees a response that is cut, and not one that looks whole. lighttpd alone passes it
+    /// on as whole, and so does any web server whose client was told no length and speaks HTTP/1.0. Of no effect when
+    /// nothing was written yet: return an error then.
+    pub fn cut(&mut self) {
+        self.0.cut();
+    }
+}
+
 writer!(Stdout, Stdout);
 writer!(Stderr, Stderr);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::support::{Answer, Peer};
+use fcgi_test_support::launch;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
@@ -15,7 +16,7 @@ use tokio::time::{sleep, timeout};
 struct Echo(Child);
 
 impl Echo {
-    fn command() -> Command {
+    fn path() -> PathBuf {
         // Examples are built along with tests, next to the folder of these.
         let test = std::env::current_exe().expect("this test is a file");
         let build = test.ancestors().nth(2).expect("it is in the folder `deps`");
@@ -25,7 +26,11 @@ impl Echo {
             "{} is missing: `cargo test` builds it, `cargo test --test` does not",
             echo.display()
         );
-        Command::new(echo)
+        echo
+    }
+
+    fn command() -> Command {
+        Command::new(Self::path())
     }
 
     fn on(listener: impl Into<OwnedFd>, arguments: &[&str]) -> Self {
@@ -164,4 +169,29 @@ async fn descriptor_0_that_is_no_socket() {
     assert!(!output.status.success());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("descriptor 0 is no socket"), "{message}");
+}
+
+// spec: S1
+#[test]
+fn under_spawn_fcgi() {
+    launch::check_spawn_fcgi(&Echo::path());
+}
+
+// spec: S1
+#[test]
+fn started_by_lighttpd() {
+    launch::check_lighttpd(&Echo::path());
+}
+
+#[test]
+fn activated_by_systemd() {
+    launch::check_systemd(&Echo::path());
+}
+
+#[test]
+fn without_a_socket_from_systemd() {
+    let output = Echo::command().arg("--systemd").output().expect("it runs");
+    assert!(!output.status.success());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("systemd has passed no socket"), "{message}");
 }

@@ -123,3 +123,12 @@ fn is_same(name: &[u8], other: &[u8]) -> bool {
 fn is_printable(value: &[u8]) -> bool {
     !value.iter().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n'))
 }
+
+/// Whether a header is about the connection on which it came, also by the word of the `Connection` header there.
+#[cfg(feature = "http")]
+pub(crate) fn is_about_connection(name: &str, connection: &[u8]) -> bool {
+    let name = name.as_bytes();
+    let is_named = |option: &[u8]| is_same(trim(option), name);
+    is_in(name, &HOP_BY_HOP)
+        || (!is_end_to_end(name) && connection.split(|&byte| byte == b',').any(is_named))
+}

@@ -69,6 +69,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 pub use error::EnvironmentError;
+#[cfg(feature = "http")]
+pub(crate) use headers::is_about_connection;
 
 use self::target::Target;
 pub(in crate::cgi) use self::target::host_name;

@@ -1,5 +1,7 @@
 mod error;
 mod output;
+#[cfg(feature = "std")]
+mod shared;
 
 use alloc::vec::Vec;
 use core::time::Duration;

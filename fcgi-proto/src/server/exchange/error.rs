@@ -10,6 +10,13 @@ pub enum InputError {
         /// The bytes of this stream that had come.
         received: u64,
     },
+    /// The body has ended before CONTENT_LENGTH: a part of it is missing.
+    Short {
+        /// The bytes that had come.
+        received: u64,
+        /// CONTENT_LENGTH.
+        expected: u64,
+    },
     /// The stream is longer than the caller wants.
     TooLarge {
         /// What the caller wants at most, in bytes.
@@ -23,6 +30,9 @@ impl fmt::Display for InputError {
             Self::Aborted { received } => {
                 write!(f, "request aborted by the web server after {received} bytes of its body")
             }
+            Self::Short { received, expected } => {
+                write!(f, "request body ended after {received} of {expected} bytes")
+            }
             Self::TooLarge { limit } => write!(f, "request body is larger than {limit} bytes"),
         }
     }
@@ -34,6 +44,7 @@ impl From<InputError> for io::Error {
     fn from(error: InputError) -> Self {
         let kind = match error {
             InputError::Aborted { .. } => io::ErrorKind::ConnectionAborted,
+            InputError::Short { .. } => io::ErrorKind::UnexpectedEof,
             InputError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
         };
         Self::new(kind, error)

@@ -53,6 +53,8 @@ struct State {
     has_news: bool,
     is_aborted: bool,
     abort_waiters: Waiters,
+    /// The response is given up, and ends without its end.
+    is_cut: bool,
     /// The handler has returned this, and it is yet to be sent.
     app_status: Option<u32>,
     /// Writing is of no use any more.
@@ -74,6 +76,7 @@ pub(super) enum Outcome {
     Stdout(Bytes),
     Stderr(Bytes),
     End { app_status: u32 },
+    Cut,
 }
 
 /// The session's side.
@@ -98,6 +101,7 @@ impl Exchange {
             has_news: false,
             is_aborted: false,
             abort_waiters: Waiters::default(),
+            is_cut: false,
             app_status: None,
             output_error: None,
         };
@@ -138,6 +142,7 @@ impl Exchange {
         let outcome = match state.output.pop() {
             Some((OutputStream::Stdout, data)) => Some(Outcome::Stdout(data)),
             Some((OutputStream::Stderr, data)) => Some(Outcome::Stderr(data)),
+            None if state.is_cut => state.app_status.take().map(|_| Outcome::Cut),
             None => state.app_status.take().map(|app_status| Outcome::End { app_status }),
         };
         state.is_announced = outcome.is_some();
@@ -188,6 +193,12 @@ impl Exchange {
             self.announce(state);
         }
         Poll::Ready(Ok(pushed))
+    }
+
+    /// The response is to end without its end, if it has begun.
+    fn cut(&self) {
+        let mut state = self.lock();
+        state.is_cut = state.output.has_stdout();
     }
 
     /// Waits until the session has taken everything.

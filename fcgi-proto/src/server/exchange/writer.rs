@@ -60,6 +60,12 @@ impl Writer {
     pub fn poll_flush(&mut self, cx: &Context<'_>) -> Poll<Result<(), OutputError>> {
         self.exchange.poll_flush(self.stream, cx)
     }
+
+    /// Gives the response up halfway: once the handler has returned, the web server gets what was written, but no end; see
+    /// [`Response::cut`](crate::server::Response::cut). Of no effect when nothing was written to stdout.
+    pub fn cut(&mut self) {
+        self.exchange.cut();
+    }
 }
 
 impl fmt::Debug for Writer {

@@ -1,9 +1,9 @@
 use core::fmt;
 use std::io;
 
-use fcgi_proto::ProtocolError;
+use crate::ProtocolError;
 
-/// Why a connection ended before its time.
+/// Why a connection ended before its time; the error of every adapter's `serve_connection`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectionError {
