@@ -102,6 +102,35 @@ async fn nothing_is_made_up_about_the_connection() {
     }
 }
 
+/// Lets everybody in as joe.
+async fn let_in(mut request: fcgi_tokio::server::Request) -> std::io::Result<u32> {
+    let grant = "Variable-REMOTE_USER: joe\r\nVariable-SCRIPT_FILENAME: /etc/passwd\r\n\r\n";
+    request.stdout.write(grant).await?;
+    Ok(0)
+}
+
+#[tokio::test]
+async fn what_an_authorizer_grants_with_is_in_the_environment() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let listener = fcgi_tokio::Listener::bind("127.0.0.1:0").await.unwrap();
+    let client = fcgi_tokio::Client::new(listener.local_address().unwrap());
+    let roles = [fcgi_tokio::Role::Authorizer];
+    tokio::spawn(fcgi_tokio::Server::new(let_in).roles(roles).serve(listener));
+    let gateway = Gateway::builder(scripts.root()).fpm(fpm.address()).build().unwrap();
+    let layer = fcgi_tokio::AuthorizerLayer::new(client);
+    let app: Router = Router::new().fallback_service(gateway).layer(layer);
+    let mut request = empty("/env.php").map(axum::body::Body::new);
+    request.headers_mut().insert("variable-evil", "1".parse().unwrap());
+    let client = fcgi_tokio::server::RemoteAddr("192.0.2.7:4711".parse().unwrap());
+    request.extensions_mut().insert(client);
+    let response = app.clone().call(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let env: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&env["REMOTE_USER"], &env["REMOTE_ADDR"]), (&"joe".into(), &"192.0.2.7".into()));
+    assert_eq!(env["SCRIPT_FILENAME"], scripts.path("env.php"));
+    assert_eq!(env["EVIL"], serde_json::Value::Null);
+}
+
 #[tokio::test]
 async fn an_application_gets_every_path() {
     let (scripts, fpm) = (Scripts::new(), PhpFpm::start());

@@ -17,10 +17,17 @@
 //!
 //! # Features
 //! `tower`, off by default: [`serve_tower`](server::Tower) for applications that are tower services, such as axum's
-//! `Router`.
+//! `Router`, and `AuthorizerLayer`, which asks a FastCGI authorizer before a request goes on to such a service.
 
+#[cfg(feature = "tower")]
+mod authorizer;
 mod client;
 pub mod server;
+
+#[cfg(feature = "tower")]
+pub use authorizer::{
+    Authorized, AuthorizedBody, AuthorizerFailure, AuthorizerLayer, AuthorizerVariables,
+};
 
 pub use client::{
     AsCompleted, Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fcgi_proto::Params;
 use fcgi_proto::cgi::{Environment, EnvironmentError, PhpSettings};
+use fcgi_tokio::AuthorizerVariables;
+use fcgi_tokio::server::RemoteAddr;
 use http::Version;
 use http::request::Parts;
 use tower_http::timeout::{TimeoutBody, TimeoutError};
@@ -75,8 +77,18 @@ pub(super) fn environment(
             .https(connection.is_https())
             .remote_addr(connection.remote())
             .server_addr(connection.local()),
-        None => environment.remove("REMOTE_ADDR"),
+        None => match parts.extensions.get() {
+            // Behind a web server that is asked over FastCGI.
+            Some(&RemoteAddr(client)) => environment.remote_addr(client),
+            None => environment.remove("REMOTE_ADDR"),
+        },
     };
+    // The specification's way for an authorizer to tell the script who it let in (section 6.3).
+    if let Some(granted) = parts.extensions.get::<AuthorizerVariables>() {
+        for (name, value) in granted.as_params() {
+            environment = environment.param(name, value);
+        }
+    }
     variables.apply(environment).params().map_err(page_for)
 }
 

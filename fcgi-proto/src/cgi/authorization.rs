@@ -34,11 +34,61 @@ impl ResponseHead {
 
 /// The `Variable-*` headers of a response as names without that prefix, and values, in order. Repeats are kept.
 ///
-/// Never pass on a name that begins with `HTTP_`, or one that your server sets, unless you trust the Authorizer with it.
+/// Never pass on a name that begins with `HTTP_`, or one that your server sets, unless you trust the Authorizer with it:
+/// [`admissible`](Self::admissible) leaves those out.
 #[derive(Clone)]
 pub struct Variables<'h> {
     headers: Headers<'h>,
 }
+
+impl<'h> Variables<'h> {
+    /// Those that add to what is known of a request, and change nothing of it: an Authorizer may name the user, but neither
+    /// a header nor the script, the client or a setting of PHP.
+    ///
+    /// ```
+    /// use fcgi_proto::cgi::{Authorization, ResponseHead};
+    ///
+    /// let head = ResponseHead::parse(b"Variable-REMOTE_USER: joe\nVariable-SCRIPT_FILENAME: /etc/passwd\n\n")?;
+    /// let Authorization::Granted(variables) = head.authorization() else { panic!() };
+    /// assert_eq!(variables.admissible().collect::<Vec<_>>(), [("REMOTE_USER", &b"joe"[..])]);
+    /// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+    /// ```
+    pub fn admissible(self) -> impl Iterator<Item = (&'h str, &'h [u8])> {
+        self.filter(|(name, _)| {
+            let starts = |start: &str| {
+                name.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
+            };
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            !FIXED_PREFIXES.into_iter().any(starts) && !FIXED.into_iter().any(is)
+        })
+    }
+}
+
+/// About the request, the script, the server, the client's address, and how PHP runs.
+const FIXED_PREFIXES: [&str; 10] = [
+    "CONTENT_",
+    "DOCUMENT_",
+    "FCGI_",
+    "HTTP_",
+    "PATH_",
+    "PHP_ADMIN_",
+    "PHP_VALUE",
+    "REQUEST_",
+    "SCRIPT_",
+    "SERVER_",
+];
+const FIXED: [&str; 10] = [
+    "GATEWAY_INTERFACE",
+    "HTTPS",
+    "ORIG_PATH_INFO",
+    "ORIG_SCRIPT_FILENAME",
+    "QUERY_STRING",
+    "REDIRECT_STATUS",
+    "REMOTE_ADDR",
+    "REMOTE_HOST",
+    "REMOTE_PORT",
+    "PATH",
+];
 
 impl<'h> Iterator for Variables<'h> {
     type Item = (&'h str, &'h [u8]);

@@ -22,6 +22,8 @@ mod full_response;
 mod head;
 mod head_error;
 mod head_parser;
+#[cfg(feature = "http")]
+mod http;
 mod names;
 mod php_settings;
 pub mod proxies;

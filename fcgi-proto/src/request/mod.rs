@@ -221,6 +221,8 @@ impl<B: BodyLen> Request<B> {
         }
         let content_length = self.checked_length()?;
         match content_length {
+            // It decides without the body (section 6.3).
+            _ if self.role == Role::Authorizer => _ = self.params.remove("CONTENT_LENGTH"),
             Some(0) if self.content_length.is_none() && !self.expects_body() => {}
             Some(length) => self.params.set("CONTENT_LENGTH", alloc::format!("{length}")),
             None => {}

@@ -3,5 +3,6 @@
 mod echo;
 mod limits;
 mod requests;
+mod roles;
 mod sockets;
 mod support;

@@ -2,6 +2,8 @@
 
 mod apache;
 mod app;
+mod authorizer;
 mod by_hand;
+mod example;
 mod front;
 mod nginx;

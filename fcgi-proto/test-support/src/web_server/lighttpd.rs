@@ -9,7 +9,8 @@ use crate::temp::text;
 
 impl WebServer {
     /// lighttpd with mod_fastcgi and these lines of configuration, such as
-    /// `fastcgi.server = ("/" => (("host" => "127.0.0.1", "port" => 9000, "check-local" => "disable")))`.
+    /// `fastcgi.server = ("/" => (("host" => "127.0.0.1", "port" => 9000, "check-local" => "disable")))`. Its folder, which
+    /// is its document root as well, is there as `var.folder`.
     ///
     /// # Panics
     ///
@@ -28,7 +29,8 @@ impl WebServer {
 
 fn config(folder: &str, port: u16, lines: &str) -> String {
     format!(
-        "server.document-root = \"{folder}\"
+        "var.folder = \"{folder}\"
+server.document-root = var.folder
 server.bind = \"127.0.0.1\"
 server.port = {port}
 server.errorlog = \"{folder}/error.log\"
