@@ -250,3 +250,53 @@ fn records() {
         assert!(trace.lines().any(|line| line.starts_with(start)), "{start}\n{trace}");
     }
 }
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    let scripts = Scripts::new();
+    let fpm = PhpFpm::start();
+    let script = scripts.path("echo.php");
+    let file = scripts.add("data.json", "{\"a\": [1, 2}");
+    let refused = |arguments: &[&str], part: &str| {
+        let done = call(&[&[fpm.address(), &script], arguments].concat());
+        assert!(
+            done.code() == 2 && done.stderr().contains(part),
+            "{arguments:?}: {}",
+            done.stderr()
+        );
+    };
+    refused(&["-p", "CONTENT_LENGTH=7", "-d", "x"], "CONTENT_LENGTH is the length of the body");
+    refused(&["-X", "GET /"], "expected a method");
+    refused(&["-X", ""], "expected a method");
+    refused(&["--json", "{'a': 1}"], "no JSON");
+    refused(&["--json", ""], "no JSON");
+    refused(&["--json", "{} x"], "no JSON");
+    refused(&["--json", &format!("@{file}")], "data.json: it is no JSON");
+    let piped = call_with(&[fpm.address(), &script, "--json", "-"], b"[1");
+    assert!(
+        piped.code() == 2 && piped.stderr().contains("standard input: it is no JSON"),
+        "{}",
+        piped.stderr()
+    );
+    // What is right arrives as it is, from wherever it comes.
+    let text = r#"{"a": "\u00fc",  "b": [1, 2]}"#;
+    let file = scripts.add("data.json", text);
+    call(&[fpm.address(), &script, "--json", text]).is(0, text);
+    call(&[fpm.address(), &script, "--json", &format!("@{file}")]).is(0, text);
+    call_with(&[fpm.address(), &script, "--json", "-"], text.as_bytes()).is(0, text);
+}
+
+#[test]
+fn the_time_for_everything_includes_reading() {
+    let fpm = PhpFpm::start();
+    let mut command = fcgi(&["call", fpm.address(), "/x.php", "-d", "-", "--timeout", "0.2"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Never written to, and only closed after it has ended.
+    let stdin = child.stdin.take();
+    let mut stderr = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("it can be read");
+    assert_eq!(child.wait().expect("it ends").code(), Some(4), "{stderr}");
+    assert!(stderr.contains("standard input did not end within 200ms"), "{stderr}");
+    drop(stdin);
+}

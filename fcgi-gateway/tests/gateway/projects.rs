@@ -77,7 +77,6 @@ fn laravel_with_no_option() {
         &serve,
         &[
             "/.env",
-            "/../.env",
             "/.htaccess",
             "/composer.json",
             "/artisan",

@@ -36,7 +36,7 @@ pub(crate) struct CallArgs {
     pub(super) fields: Vec<(String, String)>,
 
     /// Request method [default: GET, or POST if there is something to send]
-    #[arg(short = 'X', long)]
+    #[arg(short = 'X', long, value_parser = method)]
     pub(super) method: Option<String>,
 
     /// HTTP header for the script; may be given several times
@@ -48,20 +48,20 @@ pub(crate) struct CallArgs {
     #[arg(conflicts_with_all = ["fields", "json"])]
     pub(super) data: Option<Source>,
 
-    /// Body in JSON: text, @FILE, or - for standard input
+    /// Body in JSON, which is checked: text, @FILE, or - for standard input
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, value_parser = source)]
     #[arg(conflicts_with = "fields")]
     pub(super) json: Option<Source>,
 
     /// FastCGI parameter, sent as it is, in place of what it would be; may be given several times
-    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = param)]
     pub(super) params: Vec<(String, String)>,
 
     /// Print status and headers before the body
     #[arg(short, long)]
     pub(super) include: bool,
 
-    /// Time for everything; 0 waits for ever
+    /// Time for everything, reading standard input included; 0 waits for ever
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(super) timeout: Duration,
 
@@ -100,9 +100,10 @@ impl CallArgs {
         }
     }
 
-    /// One limit for everything, so that it means what it says; connecting has its usual one besides.
-    pub(super) fn timeouts(&self) -> Timeouts {
-        Timeouts::default().with_first_byte(None).with_idle(None).with_total(self.timeout)
+    /// One limit for everything, so that it means what it says; connecting has its usual one besides. `left` is what is left
+    /// of it.
+    pub(super) fn timeouts(&self, left: Duration) -> Timeouts {
+        Timeouts::default().with_first_byte(None).with_idle(None).with_total(left)
     }
 }
 
@@ -116,6 +117,22 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// The length of the body is not for choice: PHP waits for what is announced and never comes.
+fn param(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    if name == "CONTENT_LENGTH" {
+        return Err("CONTENT_LENGTH is the length of the body and cannot be another".to_owned());
+    }
+    Ok((name, value))
+}
+
+fn method(text: &str) -> Result<String, String> {
+    match http::Method::from_bytes(text.as_bytes()) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected a method such as GET or POST".to_owned()),
     }
 }
 

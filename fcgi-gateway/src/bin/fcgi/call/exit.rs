@@ -1,5 +1,6 @@
 //! How `fcgi call` ends.
 
+use core::time::Duration;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -12,6 +13,8 @@ pub(super) enum Failure {
     Call(Error),
     /// What was to be sent cannot be had.
     Input { what: String, error: io::Error },
+    /// What was to be sent did not come in time.
+    Slow(Duration),
     /// The answer cannot be printed.
     Output(io::Error),
 }
@@ -37,6 +40,11 @@ impl Failure {
                 return ExitCode::SUCCESS;
             }
             Self::Output(error) => eprintln!("fcgi: cannot print the answer: {error}"),
+            Self::Slow(limit) => {
+                eprintln!(
+                    "fcgi: standard input did not end within {limit:?}; --timeout 0 waits for ever"
+                );
+            }
             Self::Input { what, error } => eprintln!("fcgi: cannot read {what}: {error}"),
             Self::Call(error) => {
                 print_stderr(error.stderr());
@@ -50,6 +58,7 @@ impl Failure {
         let kind = match self {
             Self::Call(error) => error.kind(),
             Self::Input { .. } => return 2,
+            Self::Slow(_) => return 4,
             Self::Output(_) => return 1,
         };
         match kind {

@@ -6,8 +6,10 @@ mod exit;
 mod output;
 mod tap;
 
+use core::time::Duration;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use fcgi_tokio::{Client, Request};
 
@@ -18,7 +20,12 @@ use tap::Tap;
 
 pub(crate) fn main(args: CallArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.map_err(Failure::Output).and_then(|runtime| runtime.block_on(run(args)));
+    let result = runtime.map_err(Failure::Output).and_then(|runtime| {
+        let result = runtime.block_on(run(args));
+        // A thread that still waits for standard input must not keep us.
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -26,12 +33,17 @@ pub(crate) fn main(args: CallArgs) -> ExitCode {
 }
 
 async fn run(args: CallArgs) -> Result<(), Failure> {
-    let request = request(&args).await?;
+    let began = Instant::now();
+    let request = within(args.timeout, request(&args)).await?;
+    let left = match args.timeout {
+        Duration::ZERO => Duration::ZERO,
+        limit => limit.saturating_sub(began.elapsed()).max(SHORTEST),
+    };
+    let timeouts = args.timeouts(left);
     let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
-    let tap =
-        if args.trace { Some(Tap::start(&args.address, args.timeouts()).await?) } else { None };
+    let tap = if args.trace { Some(Tap::start(&args.address, timeouts).await?) } else { None };
     let address = tap.as_ref().map_or(&args.address, Tap::address).clone();
-    let client = Client::new(address).timeouts(args.timeouts());
+    let client = Client::new(address).timeouts(timeouts);
     let answer = async {
         let response = client.execute(request).await?;
         output::copy(response, args.include).await
@@ -49,6 +61,23 @@ async fn run(args: CallArgs) -> Result<(), Failure> {
     }
 }
 
+/// Zero means no limit, so what is left of one is never zero.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Reading what is to be sent counts as well: whoever writes a pipe may never end.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if limit.is_zero() {
+        return work.await;
+    }
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Slow(limit)),
+    }
+}
+
 async fn request(args: &CallArgs) -> Result<Request, Failure> {
     let script = absolute(&args.script)?;
     let content = args.content();
@@ -60,11 +89,11 @@ async fn request(args: &CallArgs) -> Result<Request, Failure> {
         Content::Form(fields) => request.form(pairs(fields)),
         Content::Data(source) => request
             .content_type("application/x-www-form-urlencoded")
-            .body(body::open(source).await?),
+            .body(body::open(source, false).await?),
         Content::Json(source) => request
             .content_type("application/json")
             .header("Accept", "application/json")
-            .body(body::open(source).await?),
+            .body(body::open(source, true).await?),
     };
     for (name, value) in &args.headers {
         request = request.header(name, value);
