@@ -12,6 +12,7 @@
 //!
 //! - [`wire`]: headers, fixed bodies, lengths. [`decode`]: bytes to pieces of records. [`params`]: name-value pairs.
 //! - [`client`] and [`server`]: the two state machines, with many requests on one connection.
+//! - [`Request`]: what a client sends, with [`multipart`] forms; [`Spool`]: bodies of unknown length.
 //! - [`trace`]: any byte stream as readable lines.
 //!
 //! Section numbers are those of the
@@ -20,6 +21,7 @@
 //!
 //! # Features
 //! `std` (default) lets [`Outgoing`] be written with vectored writes. Without it the crate needs `alloc` alone.
+//! `json` adds `Request::json`, for values of `serde`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
@@ -37,6 +39,7 @@ mod error;
 mod failure;
 mod id_map;
 mod limits;
+pub mod multipart;
 mod outbox;
 pub mod params;
 pub mod pool;
@@ -48,12 +51,16 @@ pub mod trace;
 pub mod wire;
 
 pub use address::{Address, AddressError, AddressErrorKind};
+pub use client::Timings;
 pub use error::{BeginError, FirstBytes, ProtocolError, SendError};
 #[cfg(feature = "std")]
 pub use failure::{Error, ErrorKind};
+pub use multipart::Multipart;
 pub use outbox::Outgoing;
 pub use params::Params;
-pub use request::{BodyLen, Parts, Request, RequestError};
+pub use request::{
+    BodyLen, LengthError, Parts, Request, RequestError, Spool, SpoolConfig, Spooled,
+};
 pub use slots::RequestKey;
-pub use timeouts::{Phase, Timeouts, Timings};
+pub use timeouts::{Phase, Timeouts, Wait};
 pub use wire::{ProtocolStatus, RecordType, Role};

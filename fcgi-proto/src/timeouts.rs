@@ -12,7 +12,7 @@ use core::time::Duration;
 /// | [`connect`](Self::connect) | 3 s | resolving a name and establishing the connection |
 /// | [`queue`](Self::queue) | 5 s | waiting for a free connection of a pool |
 /// | [`first_byte`](Self::first_byte) | 60 s | from the request's last byte being sent to the first of the answer |
-/// | [`idle`](Self::idle) | 60 s | no byte going either way, but for the wait for the first byte of the answer |
+/// | [`idle`](Self::idle) | 60 s | no byte going either way, but for the wait for the first byte of the answer; no byte of a body that is collected |
 /// | [`total`](Self::total) | none | everything, from the call to the last byte of the answer |
 ///
 /// `None` and zero both switch a limit off. The idle limit starts again with every byte, so a peer that sends one now
@@ -99,8 +99,19 @@ impl Timeouts {
             Phase::FirstByte => self.first_byte,
             Phase::Idle => self.idle,
             Phase::Total => self.total,
-            Phase::Send | Phase::Head | Phase::Body => None,
+            Phase::Spool | Phase::Send | Phase::Head | Phase::Body => None,
         }
+    }
+
+    /// How long to wait in a phase that begins `now`, counted since the call began: to the phase's own limit or that on
+    /// the whole exchange, whichever comes first. `None` when neither is set.
+    #[must_use]
+    pub fn wait(&self, phase: Phase, now: Duration) -> Option<Wait> {
+        let own = self
+            .limit(phase)
+            .and_then(|limit| Some(Wait { deadline: now.checked_add(limit)?, phase, limit }));
+        let total = self.total.map(|limit| Wait { deadline: limit, phase: Phase::Total, limit });
+        [own, total].into_iter().flatten().min_by_key(|wait| wait.deadline)
     }
 
     /// The limit on connecting.
@@ -134,22 +145,19 @@ impl Timeouts {
     }
 }
 
-/// How long the phases of an exchange took, up to the head of the response.
-///
-/// Adapters measure; a phase that was left out, such as connecting when a kept connection was used, took no time. After a
-/// second attempt the time of the first is part of [`queue`](Self::queue).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// From the call to a place on a connection.
-    pub queue: Duration,
-    /// Resolving and connecting.
-    pub connect: Duration,
-    /// From there to the head of the response: sending, waiting, and the script's own work.
-    pub head: Duration,
-}
-
 fn or_off(limit: impl Into<Option<Duration>>) -> Option<Duration> {
     limit.into().filter(|limit| !limit.is_zero())
+}
+
+/// How long to wait for something at most; from [`Timeouts::wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// When the waiting ends, counted since the call began.
+    pub deadline: Duration,
+    /// Which limit ends it.
+    pub phase: Phase,
+    /// That limit.
+    pub limit: Duration,
 }
 
 /// Where in an exchange something happened.
@@ -160,6 +168,8 @@ fn or_off(limit: impl Into<Option<Duration>>) -> Option<Duration> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Collecting a body of unknown length, before anything is sent.
+    Spool,
     /// Waiting for a free connection.
     Queue,
     /// Resolving and connecting.
@@ -181,6 +191,7 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Spool => "spool",
             Self::Queue => "queue",
             Self::Connect => "connect",
             Self::Send => "send",
@@ -205,5 +216,16 @@ mod tests {
             .with_first_byte(None)
             .with_idle(Some(Duration::ZERO));
         assert_eq!(zero, Timeouts::NONE);
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_limit_that_comes_first() {
+        let secs = Duration::from_secs;
+        let timeouts = Timeouts::default().with_total(secs(10));
+        let wait = timeouts.wait(Phase::Connect, secs(4)).unwrap();
+        assert_eq!((wait.deadline, wait.phase, wait.limit), (secs(7), Phase::Connect, secs(3)));
+        let wait = timeouts.wait(Phase::Connect, secs(9)).unwrap();
+        assert_eq!((wait.deadline, wait.phase, wait.limit), (secs(10), Phase::Total, secs(10)));
+        assert_eq!(Timeouts::NONE.wait(Phase::Connect, secs(9)), None);
     }
 }

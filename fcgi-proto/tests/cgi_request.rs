@@ -292,3 +292,98 @@ fn given_variables_are_taken_as_they_are() {
     assert_eq!(pairs(&parts.params)[..3], pairs(&given));
     assert_eq!(pairs(&parts.params)[3..], [("CONTENT_LENGTH", "0")]);
 }
+
+#[test]
+fn every_variable_has_a_setter_and_can_be_read_and_removed() {
+    let request = Plain::get("/srv/x.php")
+        .method("PUT")
+        .script_filename("/srv/y.php")
+        .script_name("/y.php")
+        .document_root("/srv")
+        .document_uri("/doc")
+        .request_uri("/raw%20uri?q")
+        .query_string("q=1")
+        .content_type("text/plain")
+        .content_length(0)
+        .gateway_interface("CGI/1.2")
+        .protocol("HTTP/2.0")
+        .server_software("test")
+        .server_name("example.org")
+        .server_addr("10.0.0.1")
+        .server_port(8080)
+        .remote_addr("10.0.0.2")
+        .remote_port(4000)
+        .scheme("https")
+        .redirect_status(404)
+        .param(b"RAW\xff", b"\0\xfe");
+    let expected: [(&str, &[u8]); 19] = [
+        ("REQUEST_METHOD", b"PUT"),
+        ("SCRIPT_FILENAME", b"/srv/y.php"),
+        ("SCRIPT_NAME", b"/y.php"),
+        ("DOCUMENT_ROOT", b"/srv"),
+        ("DOCUMENT_URI", b"/doc"),
+        ("REQUEST_URI", b"/raw%20uri?q=1"),
+        ("QUERY_STRING", b"q=1"),
+        ("CONTENT_TYPE", b"text/plain"),
+        ("CONTENT_LENGTH", b"0"),
+        ("GATEWAY_INTERFACE", b"CGI/1.2"),
+        ("SERVER_PROTOCOL", b"HTTP/2.0"),
+        ("SERVER_SOFTWARE", b"test"),
+        ("SERVER_NAME", b"example.org"),
+        ("SERVER_ADDR", b"10.0.0.1"),
+        ("SERVER_PORT", b"8080"),
+        ("REMOTE_ADDR", b"10.0.0.2"),
+        ("REMOTE_PORT", b"4000"),
+        ("REQUEST_SCHEME", b"https"),
+        ("REDIRECT_STATUS", b"404"),
+    ];
+    let params = params(request.clone());
+    for (name, value) in expected {
+        assert_eq!(params.get(name), Some(value), "{name}");
+        if name != "CONTENT_LENGTH" {
+            assert_eq!(request.param_value(name), Some(value), "{name}");
+            assert_eq!(request.clone().remove_param(name).param_value(name), None, "{name}");
+        }
+    }
+    assert_eq!(params.get(b"RAW\xff"), Some(&b"\0\xfe"[..]));
+}
+
+#[test]
+fn headers_can_be_read_back_and_removed() {
+    let request = Plain::get("/x.php")
+        .headers([("X-Foo", "1"), ("Accept", "a")])
+        .header("x-foo", "2")
+        .header("Content-Type", "text/plain");
+    let mut headers: Vec<_> = request.header_values().collect();
+    headers.sort();
+    let expected: [(String, &[u8]); 3] = [
+        ("accept".into(), b"a"),
+        ("content-type".into(), b"text/plain"),
+        ("x-foo".into(), b"1, 2"),
+    ];
+    assert_eq!(headers, expected);
+    let request =
+        request.remove_header("X-Foo").remove_header("content-type").remove_header("no token");
+    assert_eq!(request.header_value("x-foo"), None);
+    assert_eq!(request.header_values().count(), 1);
+}
+
+#[test]
+fn a_one_line_call_is_a_get_without_fields_and_a_post_with_them() {
+    let none: [(&str, &str); 0] = [];
+    let request = Request::<String>::get_or_post("/x.php", none);
+    assert_eq!(request.param_value("REQUEST_METHOD"), Some(&b"GET"[..]));
+    let request = Request::<String>::get_or_post("/x.php", [("a", "b c")]);
+    assert_eq!(request.param_value("REQUEST_METHOD"), Some(&b"POST"[..]));
+    assert_eq!(request.body_ref(), "a=b+c");
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn json_from_a_value() {
+    let request = Request::<Vec<u8>>::post("/x.php").json(&[Some(1), None]).expect("it has a form");
+    assert_eq!(request.body_ref(), b"[1,null]");
+    assert_eq!(request.header_value("content-type"), Some(&b"application/json"[..]));
+    let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert!(Request::<Vec<u8>>::post("/x.php").json(&keys).is_err(), "a key that is no string");
+}

@@ -30,12 +30,15 @@ pub use authorizer::{
 };
 
 pub use client::{
-    AsCompleted, Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,
+    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody, call,
 };
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
-pub use fcgi_proto::client::End;
+pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};
+pub use fcgi_proto::multipart::Part;
 pub use fcgi_proto::pool::Config as PoolConfig;
-pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts, Timings};
+pub use fcgi_proto::{
+    Address, Error, ErrorKind, LengthError, Params, Phase, Role, SpoolConfig, Timeouts,
+};
 #[cfg(feature = "tower")]
 pub use server::serve_tower;
 pub use server::{Listener, Server, serve};

@@ -28,6 +28,7 @@
 //! ```
 
 mod account;
+mod collect;
 mod config;
 mod connection;
 mod deadlines;
@@ -39,7 +40,9 @@ mod receive;
 mod request;
 #[cfg(feature = "std")]
 mod session;
+mod timings;
 
+pub use collect::{Chunk, Collector, MAX_CALL_BODY};
 pub use config::Config;
 pub use connection::Connection;
 pub use event::Event;
@@ -47,3 +50,4 @@ pub use exchange::{End, Exchange, ExchangeError, Output};
 pub use request::Request;
 #[cfg(feature = "std")]
 pub use session::{Call, Caller, Received, Session, SessionSettings};
+pub use timings::Timings;

@@ -8,6 +8,7 @@ use std::io;
 
 use super::{Error, ErrorKind, Inner};
 use crate::address::Address;
+use crate::request::RequestError;
 use crate::timeouts::Phase;
 
 impl fmt::Display for Error {
@@ -31,6 +32,7 @@ impl Inner {
             ErrorKind::Address(_) => Ok(()),
             ErrorKind::Request(error) => write!(f, "request to {whom} cannot be sent: {error}"),
             ErrorKind::RequestBody => f.write_str("reading the request body failed"),
+            ErrorKind::Spool => f.write_str("keeping the request body in a temporary file failed"),
             ErrorKind::PoolFull { limit } => {
                 write!(f, "{limit} callers wait for a connection to {whom} already")
             }
@@ -154,6 +156,9 @@ impl Inner {
             ErrorKind::Reset => "the script died: the log of the application says why",
             ErrorKind::NotFastCgi(_) => "is this the address of the FastCGI application?",
             ErrorKind::ScriptNotFound(error) => error.hint(),
+            ErrorKind::Request(RequestError::BodyTooLarge { .. }) => {
+                "say how long it is, or raise the limit (SpoolConfig::max_body)"
+            }
             _ => return None,
         })
     }

@@ -20,9 +20,7 @@ impl Exchange {
             ),
             ExchangeError::Response(ResponseError::Head(error)) => error.into(),
             ExchangeError::Response(ResponseError::Body(error)) => error.into(),
-            error @ (ExchangeError::BodyTooLong { .. } | ExchangeError::BodyTooShort { .. }) => {
-                Error::request_body(error)
-            }
+            ExchangeError::BodyLength(error) => Error::request_body(error),
         })
     }
 
@@ -46,6 +44,12 @@ impl Exchange {
     pub fn timed_out(&self, phase: Phase, timeouts: &Timeouts) -> Error {
         let limit = timeouts.limit(phase).unwrap_or(Duration::ZERO);
         self.tell(Error::timeout(phase, limit)).at(phase)
+    }
+
+    /// The caller's error for a response that is larger than the caller's limit in bytes.
+    #[must_use]
+    pub fn too_large(&self, limit: usize) -> Error {
+        self.tell(Error::new(ErrorKind::TooLarge { limit }))
     }
 
     /// Adds how far this exchange has come.

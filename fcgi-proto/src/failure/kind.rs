@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Request(RequestError),
     /// The source of the request's body failed, or gave another number of bytes than announced.
     RequestBody,
+    /// The temporary file for a body of unknown length failed. Nothing was sent.
+    Spool,
     /// As many callers as allowed wait for a connection of the pool already.
     PoolFull {
         /// How many are allowed.
@@ -66,6 +68,7 @@ impl ErrorKind {
             Self::Address(_) => "address",
             Self::Request(_) => "request",
             Self::RequestBody => "request_body",
+            Self::Spool => "spool",
             Self::PoolFull { .. } => "pool_full",
             Self::Connect => "connect",
             Self::Timeout => "timeout",

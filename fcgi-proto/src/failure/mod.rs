@@ -18,7 +18,7 @@ use crate::address::{Address, AddressError};
 use crate::cgi::{BodyError, FullResponse, HeadError, ResponseError};
 use crate::error::{BeginError, ProtocolError};
 use crate::request::RequestError;
-use crate::timeouts::Phase;
+use crate::timeouts::{Phase, Wait};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -97,6 +97,12 @@ impl Error {
         error
     }
 
+    /// A wait has ended without what it was for; see [`Timeouts::wait`](crate::Timeouts::wait).
+    #[must_use]
+    pub fn expired(wait: Wait) -> Self {
+        Self::timeout(wait.phase, wait.limit)
+    }
+
     /// Reading or writing an established connection failed, or it was closed ([`io::ErrorKind::UnexpectedEof`]).
     #[must_use]
     pub fn io(error: io::Error) -> Self {
@@ -115,6 +121,12 @@ impl Error {
     #[must_use]
     pub fn request_body(error: impl Into<Source>) -> Self {
         Self::new(ErrorKind::RequestBody).caused_by(error)
+    }
+
+    /// The temporary file for a body of unknown length failed.
+    #[must_use]
+    pub fn spool(error: io::Error) -> Self {
+        Self::new(ErrorKind::Spool).at(Phase::Spool).caused_by(error)
     }
 
     /// Where it happened.

@@ -27,6 +27,19 @@ pub enum RequestError {
         /// The length of the body in bytes.
         found: u64,
     },
+    /// The body's length is not known, and it is longer than the client collects. See
+    /// [`SpoolConfig::max_body`](crate::SpoolConfig::max_body).
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The name of a form's field or file holds NUL or ends in a backslash, both of which PHP would misread.
+    PartName {
+        /// How the name begins.
+        name: FirstBytes,
+    },
+    /// The boundary of a form is none (RFC 2046 section 5.1.1).
+    Boundary,
     /// The connection did not take the request: most often because a variable with its name is larger than one record
     /// of 65,535 bytes, which PHP-FPM would drop without a word.
     Begin(BeginError),
@@ -40,6 +53,15 @@ impl fmt::Display for RequestError {
             Self::ScriptName => f.write_str("SCRIPT_FILENAME holds NUL"),
             Self::ContentLength { announced, found } => {
                 write!(f, "body has {found} bytes, {announced} were announced")
+            }
+            Self::BodyTooLarge { limit } => {
+                write!(f, "body of unknown length is longer than the limit of {limit} bytes")
+            }
+            Self::PartName { name } => {
+                write!(f, "form entry or file name {name} holds NUL or ends in a backslash")
+            }
+            Self::Boundary => {
+                f.write_str("boundary of the form is not 1 to 70 of the characters allowed")
             }
             Self::Begin(error) => error.fmt(f),
         }

@@ -1,16 +1,20 @@
 //! A request as a client builds it, the same for all clients.
 
 mod body_len;
+mod content;
 mod error;
+mod headers;
+mod length;
 mod params;
-
-use alloc::vec::Vec;
+mod spool;
 
 pub use body_len::BodyLen;
 pub use error::RequestError;
+pub(crate) use length::Account;
+pub use length::LengthError;
 pub(crate) use params::SERVER_SOFTWARE;
+pub use spool::{Spool, SpoolConfig, Spooled};
 
-use crate::cgi::form_encode;
 use crate::params::Params;
 use crate::timeouts::Timeouts;
 use crate::wire::Role;
@@ -23,17 +27,17 @@ use crate::wire::Role;
 /// | variable | default | set by |
 /// |---|---|---|
 /// | `REQUEST_METHOD` | | [`get`](Self::get), [`post`](Self::post), [`new`](Self::new) |
-/// | `SCRIPT_FILENAME` | the script given | [`new`](Self::new) |
+/// | `SCRIPT_FILENAME` | the script given | [`new`](Self::new), [`script_filename`](Self::script_filename) |
 /// | `SCRIPT_NAME` | `/` and the file name of the script | [`script_name`](Self::script_name) |
 /// | `DOCUMENT_ROOT` | the folder of the script | [`document_root`](Self::document_root) |
 /// | `PATH_INFO`, `PATH_TRANSLATED` | absent | [`path_info`](Self::path_info) |
-/// | `DOCUMENT_URI` | `SCRIPT_NAME` and `PATH_INFO` | [`uri`](Self::uri) |
-/// | `REQUEST_URI` | the same percent-encoded, and the query | [`uri`](Self::uri) |
+/// | `DOCUMENT_URI` | `SCRIPT_NAME` and `PATH_INFO` | [`uri`](Self::uri), [`document_uri`](Self::document_uri) |
+/// | `REQUEST_URI` | the same percent-encoded, and the query | [`uri`](Self::uri), [`request_uri`](Self::request_uri) |
 /// | `QUERY_STRING` | what follows `?` in the script given, or empty | [`query`](Self::query), [`query_string`](Self::query_string), [`uri`](Self::uri) |
 /// | `CONTENT_LENGTH` | the length of the body; absent without a body, unless the method is POST, PUT or PATCH | [`body`](Self::body), [`content_length`](Self::content_length) |
-/// | `CONTENT_TYPE` | absent | [`content_type`](Self::content_type), [`form`](Self::form) |
-/// | `HTTP_*` | absent | [`header`](Self::header) |
-/// | `REQUEST_SCHEME` | `http` | [`https`](Self::https) |
+/// | `CONTENT_TYPE` | absent | [`content_type`](Self::content_type), [`form`](Self::form), [`json_text`](Self::json_text), [`multipart`](Self::multipart) |
+/// | `HTTP_*` | absent | [`header`](Self::header), [`headers`](Self::headers) |
+/// | `REQUEST_SCHEME` | `http` | [`https`](Self::https), [`scheme`](Self::scheme) |
 /// | `HTTPS` | absent | [`https`](Self::https) |
 /// | `SERVER_NAME` | `localhost` | [`server_name`](Self::server_name) |
 /// | `SERVER_ADDR` | `127.0.0.1` | [`server_addr`](Self::server_addr) |
@@ -42,11 +46,11 @@ use crate::wire::Role;
 /// | `SERVER_SOFTWARE` | `fcgi-rs/` and the version of this crate | [`server_software`](Self::server_software) |
 /// | `REMOTE_ADDR` | `127.0.0.1` | [`remote_addr`](Self::remote_addr) |
 /// | `REMOTE_PORT` | `0` | [`remote_port`](Self::remote_port) |
-/// | `GATEWAY_INTERFACE` | `CGI/1.1` | [`param`](Self::param) |
-/// | `REDIRECT_STATUS` | `200`; php-cgi runs nothing without it | [`param`](Self::param) |
+/// | `GATEWAY_INTERFACE` | `CGI/1.1` | [`gateway_interface`](Self::gateway_interface) |
+/// | `REDIRECT_STATUS` | `200`; php-cgi runs nothing without it | [`redirect_status`](Self::redirect_status) |
 ///
-/// Everything else, and each of these again, is set raw with [`param`](Self::param) and removed with
-/// [`remove_param`](Self::remove_param). [`cgi::Environment`](crate::cgi::Environment) makes the variables of a request
+/// Everything else, and each of these again, is set raw with [`param`](Self::param), read with
+/// [`param_value`](Self::param_value) and removed with [`remove_param`](Self::remove_param). [`cgi::Environment`](crate::cgi::Environment) makes the variables of a request
 /// that came in over HTTP.
 ///
 /// ```
@@ -72,6 +76,7 @@ pub struct Request<B> {
     content_length: Option<u64>,
     timeouts: Option<Timeouts>,
     keep_conn: Option<bool>,
+    spool: Option<SpoolConfig>,
     /// The first mistake of the caller, reported by `into_parts`.
     error: Option<RequestError>,
 }
@@ -85,12 +90,26 @@ pub struct Parts {
     /// All variables, `CONTENT_LENGTH` included where it is known.
     pub params: Params,
     /// The length of the body in bytes. `None` when it is not known: then `CONTENT_LENGTH` is missing, and PHP sees no
-    /// body at all.
+    /// body at all, so clients collect it first, see [`Spool`], and [set](Self::set_content_length) it.
     pub content_length: Option<u64>,
     /// Time limits for this request alone.
     pub timeouts: Option<Timeouts>,
     /// Whether to keep the connection, when this request differs from its client.
     pub keep_conn: Option<bool>,
+    /// How a body of unknown length is collected, when this request differs from its client.
+    pub spool: Option<SpoolConfig>,
+}
+
+impl Parts {
+    /// Says how long the body is, now that it is known.
+    pub fn set_content_length(&mut self, bytes: u64) {
+        self.content_length = Some(bytes);
+        set_length(&mut self.params, bytes);
+    }
+}
+
+fn set_length(params: &mut Params, bytes: u64) {
+    params.set("CONTENT_LENGTH", alloc::format!("{bytes}"));
 }
 
 impl<B: Default> Request<B> {
@@ -120,6 +139,7 @@ impl<B: Default> Request<B> {
             content_length: None,
             timeouts: None,
             keep_conn: None,
+            spool: None,
             error: None,
         }
     }
@@ -137,36 +157,13 @@ impl<B: Default> Request<B> {
             content_length: None,
             timeouts: None,
             keep_conn: None,
+            spool: None,
             error: None,
         }
     }
 }
 
 impl<B> Request<B> {
-    /// Sets the body. Its length becomes `CONTENT_LENGTH`; `CONTENT_TYPE` and the method stay as they are.
-    ///
-    /// PHP fills `$_POST` only with a matching content type, see [`form`](Self::form); `php://input` has any body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<B>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// Sets a body of form fields and `CONTENT_TYPE` to `application/x-www-form-urlencoded`.
-    #[must_use]
-    pub fn form<K, V>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
-    where
-        B: From<alloc::string::String>,
-        K: AsRef<[u8]>,
-        V: AsRef<[u8]>,
-    {
-        let mut text = Vec::new();
-        form_encode(&mut text, pairs);
-        // The encoding is ASCII.
-        let text = alloc::string::String::from_utf8(text).unwrap_or_default();
-        self.content_type("application/x-www-form-urlencoded").body(text)
-    }
-
     /// Says how long a streamed body is, where its type cannot know.
     ///
     /// It must be true: a body that ends early leaves PHP-FPM waiting, so clients close the connection then.
@@ -197,6 +194,13 @@ impl<B> Request<B> {
         self
     }
 
+    /// Collects a body of unknown length in this way, in place of what the client is set to.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = Some(config);
+        self
+    }
+
     /// All variables so far. `CONTENT_LENGTH` is added by [`into_parts`](Self::into_parts).
     #[must_use]
     pub const fn params(&self) -> &Params {
@@ -224,7 +228,7 @@ impl<B: BodyLen> Request<B> {
             // It decides without the body (section 6.3).
             _ if self.role == Role::Authorizer => _ = self.params.remove("CONTENT_LENGTH"),
             Some(0) if self.content_length.is_none() && !self.expects_body() => {}
-            Some(length) => self.params.set("CONTENT_LENGTH", alloc::format!("{length}")),
+            Some(length) => set_length(&mut self.params, length),
             None => {}
         }
         params::check(&self.params)?;
@@ -234,6 +238,7 @@ impl<B: BodyLen> Request<B> {
             content_length,
             timeouts: self.timeouts,
             keep_conn: self.keep_conn,
+            spool: self.spool,
         };
         Ok((parts, self.body))
     }

@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use super::Request;
 use super::error::RequestError;
-use crate::cgi::{form_encode, header_variable, is_single_valued, percent_decode, percent_encode};
-use crate::error::FirstBytes;
+use crate::cgi::{form_encode, percent_decode, percent_encode};
 use crate::params::Params;
 
 /// What `SERVER_SOFTWARE` says unless told otherwise.
@@ -96,6 +95,26 @@ impl<B> Request<B> {
         self
     }
 
+    /// Sets `REQUEST_URI` alone, as it is; [`uri`](Self::uri) sets all that belongs to it.
+    #[must_use]
+    pub fn request_uri(mut self, uri: impl AsRef<[u8]>) -> Self {
+        self.has_uri = true;
+        self.param("REQUEST_URI", uri)
+    }
+
+    /// Sets `DOCUMENT_URI` alone, as it is.
+    #[must_use]
+    pub fn document_uri(mut self, uri: impl AsRef<[u8]>) -> Self {
+        self.has_uri = true;
+        self.param("DOCUMENT_URI", uri)
+    }
+
+    /// Sets `SCRIPT_FILENAME` alone: the file that PHP runs.
+    #[must_use]
+    pub fn script_filename(self, path: impl AsRef<[u8]>) -> Self {
+        self.param("SCRIPT_FILENAME", path)
+    }
+
     /// Sets `SCRIPT_NAME`, the path of the script in URLs, and what is derived from it.
     #[must_use]
     pub fn script_name(mut self, name: impl AsRef<[u8]>) -> Self {
@@ -121,51 +140,6 @@ impl<B> Request<B> {
         self
     }
 
-    /// Adds an HTTP header: `X-Foo` becomes `HTTP_X_FOO`, `Content-Type` and `Content-Length` go to their CGI names.
-    ///
-    /// A header given again is joined with `, `, `Cookie` with `; `; `Host` and others that have one value only are
-    /// replaced. `Proxy` is never sent, since programs take `HTTP_PROXY` for a setting ([httpoxy]). A name that is no
-    /// token, and NUL or a line break in a value, is an error of [`into_parts`](Self::into_parts).
-    ///
-    /// [httpoxy]: https://httpoxy.org
-    #[must_use]
-    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        if let Err(error) = self.try_header(name.as_ref(), value.as_ref()) {
-            self.error.get_or_insert(error);
-        }
-        self
-    }
-
-    fn try_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
-        let first = FirstBytes::new(name);
-        if value.iter().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n')) {
-            return Err(RequestError::HeaderValue { name: first });
-        }
-        let mut variable = Vec::new();
-        if !header_variable(&mut variable, name) {
-            return Err(RequestError::HeaderName { name: first });
-        }
-        match self.params.get(&variable) {
-            _ if variable == b"HTTP_PROXY" => {}
-            Some(earlier) if !is_single_valued(name) => {
-                let separator: &[u8] = if variable == b"HTTP_COOKIE" { b"; " } else { b", " };
-                let joined = [earlier, separator, value].concat();
-                self.params.set(variable, joined);
-            }
-            Some(_) => self.params.set(variable, value),
-            None => self.params.push(variable, value),
-        }
-        Ok(())
-    }
-
-    /// The value of a header that was set, joined if there were several.
-    #[must_use]
-    pub fn header_value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let mut variable = Vec::new();
-        header_variable(&mut variable, name.as_ref()).then_some(())?;
-        self.params.get(variable)
-    }
-
     /// Sets `CONTENT_TYPE`.
     #[must_use]
     pub fn content_type(self, content_type: impl AsRef<[u8]>) -> Self {
@@ -187,6 +161,12 @@ impl<B> Request<B> {
             true => self.params.set("HTTPS", "on"),
         }
         self
+    }
+
+    /// Sets `REQUEST_SCHEME` alone; [`https`](Self::https) sets all that belongs to it.
+    #[must_use]
+    pub fn scheme(self, scheme: impl AsRef<[u8]>) -> Self {
+        self.param("REQUEST_SCHEME", scheme)
     }
 
     /// Sets `SERVER_PROTOCOL`.
@@ -231,6 +211,18 @@ impl<B> Request<B> {
         self.param("REMOTE_PORT", alloc::format!("{port}"))
     }
 
+    /// Sets `GATEWAY_INTERFACE`.
+    #[must_use]
+    pub fn gateway_interface(self, version: impl AsRef<[u8]>) -> Self {
+        self.param("GATEWAY_INTERFACE", version)
+    }
+
+    /// Sets `REDIRECT_STATUS`, by which php-cgi knows that a web server calls it.
+    #[must_use]
+    pub fn redirect_status(self, status: u16) -> Self {
+        self.param("REDIRECT_STATUS", alloc::format!("{status}"))
+    }
+
     /// Sets any variable as it is, in place of an earlier value.
     ///
     /// `CONTENT_LENGTH` is overwritten where the length of the body is known. `PHP_VALUE` and `PHP_ADMIN_VALUE` stay in
@@ -239,6 +231,12 @@ impl<B> Request<B> {
     pub fn param(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.params.set(name, value);
         self
+    }
+
+    /// The value of any variable, as it is now. Those that [`into_parts`](Self::into_parts) derives are not there yet.
+    #[must_use]
+    pub fn param_value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.params.get(name)
     }
 
     /// Removes a variable. PHP-FPM ends a request without `REQUEST_METHOD` with no output.

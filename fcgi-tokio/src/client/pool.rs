@@ -3,15 +3,16 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::Config as ConnectionConfig;
+use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
 use fcgi_proto::pool::{Config, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts, Timings};
+use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts};
 use tokio::time::Instant;
 
+use super::body::prepare;
 use super::driver::{Driver, Link, Owned};
 use super::lease::Lease;
 use super::shared::{NoPlace, Place, Shared, nowhere};
-use super::{Body, MAX_CALL_BODY, Request, Response, ResponseBody, dial, within};
+use super::{Body, Request, Response, ResponseBody, dial, within};
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
 /// number of tasks at once.
@@ -34,6 +35,7 @@ use super::{Body, MAX_CALL_BODY, Request, Response, ResponseBody, dial, within};
 pub struct Pool {
     shared: Arc<Shared>,
     timeouts: Timeouts,
+    spool: SpoolConfig,
 }
 
 /// Figures of a [`Pool`], those of its policy among them.
@@ -58,7 +60,8 @@ impl Pool {
     /// [`Config::queue_timeout`].
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
-        Self { shared: Shared::new(config, addresses), timeouts: Timeouts::default() }
+        let shared = Shared::new(config, addresses);
+        Self { shared, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
     }
 
     /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
@@ -91,6 +94,14 @@ impl Pool {
         self
     }
 
+    /// Sets how bodies of unknown length are collected, before a place is asked for, for all requests that do not say so
+    /// themselves.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = config;
+        self
+    }
+
     /// Sends a request, and returns once the head of the response has come; see
     /// [`Client::execute`](super::Client::execute).
     ///
@@ -104,11 +115,12 @@ impl Pool {
     /// Dropping the future closes its connection, or leaves the queue. No place is lost.
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, mut body) =
-            request.into_parts().map_err(|error| Error::new(ErrorKind::Request(error)))?;
+        let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
+            .await
+            .map_err(|error| error.to(&self.first_address()))?;
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
-            match self.attempt(&parts, body, started, &mut tries).await {
+            match self.attempt(&parts, body, timeouts, started, &mut tries).await {
                 Ok(response) => return Ok(response),
                 Err((error, None)) => return Err(error),
                 Err((_, Some(again))) => body = again,
@@ -140,10 +152,10 @@ impl Pool {
         &self,
         parts: &Parts,
         body: Body,
+        timeouts: Timeouts,
         started: Instant,
         tries: &mut Tries,
     ) -> Result<Response, (Error, Option<Body>)> {
-        let timeouts = parts.timeouts.unwrap_or(self.timeouts);
         let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
         let queued = started.elapsed();
@@ -161,16 +173,12 @@ impl Pool {
         let connected = started.elapsed();
         let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
             .map_err(|error| (error.to(&address), None))?;
+        driver.exchange_mut().handle_connection(queued, connected.saturating_sub(queued));
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
                     let body = ResponseBody::new(driver, Address::clone(&address), first);
-                    let timings = Timings {
-                        queue: queued,
-                        connect: connected.saturating_sub(queued),
-                        head: started.elapsed().saturating_sub(connected),
-                    };
-                    return Ok(Response::new(head, body, timings));
+                    return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -185,9 +193,8 @@ impl Pool {
     }
 
     async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
-        let limits =
-            [(started, timeouts.queue(), Phase::Queue), (started, timeouts.total(), Phase::Total)];
-        let place = within(limits, self.shared.acquire())
+        let wait = timeouts.wait(Phase::Queue, started.elapsed());
+        let place = within(started, wait, self.shared.acquire())
             .await
             .map_err(|error| error.to(&self.first_address()))?;
         place.map_err(|reason| self.no_place(&reason, timeouts))

@@ -1,8 +1,8 @@
 use core::fmt;
 
-use crate::ProtocolStatus;
 use crate::cgi::ResponseError;
 use crate::error::ProtocolError;
+use crate::{LengthError, ProtocolStatus};
 
 /// Why an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +14,14 @@ pub enum ExchangeError {
     Refused(ProtocolStatus),
     /// What it sent is no CGI response, or shorter than its `Content-Length` says.
     Response(ResponseError),
-    /// The source of the body gave more bytes than CONTENT_LENGTH announced.
-    BodyTooLong {
-        /// Bytes beyond the announced length, at least.
-        excess: u64,
-    },
-    /// The source of the body ended early.
-    BodyTooShort {
-        /// Bytes of the announced length that are missing.
-        missing: u64,
-    },
+    /// The source of the body gave another number of bytes than CONTENT_LENGTH announced.
+    BodyLength(LengthError),
+}
+
+impl From<LengthError> for ExchangeError {
+    fn from(error: LengthError) -> Self {
+        Self::BodyLength(error)
+    }
 }
 
 impl From<ProtocolError> for ExchangeError {
@@ -38,12 +36,7 @@ impl fmt::Display for ExchangeError {
             Self::Protocol(error) => error.fmt(f),
             Self::Refused(status) => write!(f, "application refused the request with {status}"),
             Self::Response(error) => error.fmt(f),
-            Self::BodyTooLong { excess } => {
-                write!(f, "request body is at least {excess} bytes longer than its content length")
-            }
-            Self::BodyTooShort { missing } => {
-                write!(f, "request body ended {missing} bytes short of its content length")
-            }
+            Self::BodyLength(error) => error.fmt(f),
         }
     }
 }
@@ -53,6 +46,7 @@ impl core::error::Error for ExchangeError {
         match self {
             Self::Protocol(error) => Some(error),
             Self::Response(error) => Some(error),
+            Self::BodyLength(error) => Some(error),
             _ => None,
         }
     }

@@ -12,9 +12,11 @@ pub use error::ExchangeError;
 pub use output::{End, Output};
 
 use super::deadlines::{Deadlines, Waiting};
-use super::{Connection, Event};
+use super::timings::Clock;
+use super::{Connection, Event, Timings};
 use crate::cgi::{BodyError, Piece, ResponseDecoder, ResponseError};
 use crate::error::{BeginError, SendError};
+use crate::request::Account;
 use crate::{Parts, Phase, ProtocolStatus, RequestKey, Timeouts};
 
 /// One request and its response on a [`Connection`]: the decisions that every adapter's client shares.
@@ -51,12 +53,13 @@ use crate::{Parts, Phase, ProtocolStatus, RequestKey, Timeouts};
 pub struct Exchange {
     key: RequestKey,
     sending: Sending,
-    /// What CONTENT_LENGTH announced and has not been handed in; `None` without it.
-    body_left: Option<u64>,
+    /// What CONTENT_LENGTH announced.
+    body: Account,
     response: ResponseDecoder,
     has_head: bool,
     stderr: Stderr,
     deadlines: Deadlines,
+    clock: Clock,
     bytes_sent: u64,
     bytes_received: u64,
     end: Option<End>,
@@ -96,11 +99,12 @@ impl Exchange {
         Ok(Self {
             key,
             sending: Sending::Body,
-            body_left: parts.content_length,
+            body: Account::new(parts.content_length),
             response: ResponseDecoder::new().head_only(is_head),
             has_head: false,
             stderr: Stderr { kept: Vec::new(), limit: Self::MAX_STDERR, dropped: 0 },
             deadlines: Deadlines::new(timeouts, now),
+            clock: Clock::new(now),
             bytes_sent: 0,
             bytes_received: 0,
             end: None,
@@ -136,15 +140,9 @@ impl Exchange {
     /// Queues more of the body; call it when [`wants_body`](Self::wants_body) says so.
     ///
     /// # Errors
-    /// [`BodyTooLong`](ExchangeError::BodyTooLong); the request must be aborted then, as its length was a lie.
+    /// [`LengthError::TooLong`](crate::LengthError); the request must be aborted then, as its length was a lie.
     pub fn send_body(&mut self, conn: &mut Connection, data: Bytes) -> Result<(), ExchangeError> {
-        if let Some(left) = &mut self.body_left {
-            let len = data.len() as u64;
-            let Some(rest) = left.checked_sub(len) else {
-                return Err(ExchangeError::BodyTooLong { excess: len - *left });
-            };
-            *left = rest;
-        }
+        self.body.take(data.len())?;
         match conn.request(self.key).map(|mut request| request.stdin(data)) {
             // The request has ended meanwhile; its body is of no interest any more.
             None | Some(Ok(()) | Err(SendError::Finished | SendError::Blocked)) => Ok(()),
@@ -154,12 +152,10 @@ impl Exchange {
     /// Ends the body: nothing more comes from its source.
     ///
     /// # Errors
-    /// [`BodyTooShort`](ExchangeError::BodyTooShort). The stream was not ended then, since php would wait for the rest for
+    /// [`LengthError::TooShort`](crate::LengthError). The stream was not ended then, since php would wait for the rest for
     /// ever; the connection must be closed or the request aborted.
     pub fn finish_body(&mut self, conn: &mut Connection) -> Result<(), ExchangeError> {
-        if let Some(missing) = self.body_left.filter(|left| *left > 0) {
-            return Err(ExchangeError::BodyTooShort { missing });
-        }
+        self.body.finish()?;
         if self.sending == Sending::Body {
             self.sending = Sending::Finished;
             if let Some(mut request) = conn.request(self.key) {
@@ -197,6 +193,7 @@ impl Exchange {
     /// Says that so many bytes were read.
     pub fn handle_read(&mut self, count: usize, now: Duration) {
         self.bytes_received += count as u64;
+        self.clock.on_read(count, now);
         self.deadlines.on_progress(now, Waiting::Progress);
     }
 
@@ -268,6 +265,17 @@ impl Exchange {
         self.stderr.dropped
     }
 
+    /// How long each phase took, as far as it is over.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        self.clock.timings()
+    }
+
+    /// Says how long this request waited for a place on a connection, and for that to be established.
+    pub const fn handle_connection(&mut self, queue: Duration, connect: Duration) {
+        self.clock.on_connection(queue, connect);
+    }
+
     /// Bytes written for this exchange, protocol included.
     #[must_use]
     pub const fn bytes_sent(&self) -> u64 {
@@ -293,6 +301,7 @@ impl Exchange {
             Some(Piece::Body(data)) => Ok(Some(Output::Body(data))),
             Some(Piece::Head) => {
                 self.has_head = true;
+                self.clock.on_head();
                 let head = self.response.take_head().unwrap_or_default();
                 let body = match self.poll_response(&mut data)? {
                     Some(Piece::Body(body)) => body,
@@ -329,6 +338,7 @@ impl Exchange {
         let is_body_sent = self.sending == Sending::Finished;
         let end = End { app_status, is_body_sent, body_excess };
         self.end = Some(end);
+        self.clock.on_end();
         Ok(end)
     }
 }

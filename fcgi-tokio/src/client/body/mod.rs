@@ -1,29 +1,37 @@
-use std::error::Error as StdError;
-use std::fmt;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+mod sources;
+mod spool;
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::error::Error as StdError;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
+
+use bytes::Bytes;
 use fcgi_proto::BodyLen;
+use fcgi_proto::multipart::Encoded;
 use futures_core::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use sources::{HttpStream, MapErr, ReaderStream};
+pub(super) use spool::prepare;
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncSeekExt};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// The body of a request: nothing, bytes, or a stream.
+/// The body of a request: nothing, bytes, a file, a stream, or a form of them all.
 ///
-/// A stream is read only as fast as the application takes it, 64 KiB ahead at most, and is dropped when the application
-/// has answered without it. A stream of unknown length is sent without CONTENT_LENGTH: php reads no body then.
+/// A stream or file is read only as fast as the application takes it, 64 KiB ahead at most, and is dropped when the
+/// application has answered without it. One that is not as long as it said is an error with a
+/// [`LengthError`](fcgi_proto::LengthError) behind it. One of unknown length is collected before anything is sent, since
+/// php reads no body without its length; see [`SpoolConfig`](fcgi_proto::SpoolConfig).
 ///
 /// ```
 /// use fcgi_tokio::{Body, Request};
 ///
 /// let request = Request::post("/srv/upload.php").body("0"); // a body like any other
 /// # async fn f() -> std::io::Result<()> {
-/// let file = tokio::fs::File::open("video.mp4").await?;
-/// let len = file.metadata().await?.len();
-/// let request = Request::post("/srv/upload.php").body(Body::reader(file, Some(len)));
+/// let request = Request::post("/srv/upload.php").body(Body::open("video.mp4").await?);
 /// # Ok(()) }
 /// ```
 #[derive(Default)]
@@ -38,6 +46,7 @@ enum Kind {
         stream: BoxStream,
         len: Option<u64>,
     },
+    Form(Box<Encoded<Body>>),
 }
 
 impl Body {
@@ -76,8 +85,33 @@ impl Body {
     /// What a reader gives until its end. `len` is its true length in bytes, where that is known.
     #[must_use]
     pub fn reader(reader: impl AsyncRead + Send + 'static, len: Option<u64>) -> Self {
-        let stream = ReaderStream { reader: Box::pin(reader), buf: BytesMut::new() };
-        Self(Kind::Stream { stream: Box::pin(stream), len })
+        Self(Kind::Stream { stream: Box::pin(ReaderStream::new(reader)), len })
+    }
+
+    /// The content of the file with this name; see [`file`](Self::file).
+    ///
+    /// # Errors
+    /// As there, and when it cannot be opened.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::file(File::open(path).await?).await
+    }
+
+    /// What is in a file from its current position on, of tokio or of the standard library.
+    ///
+    /// The length is what the file has now. When it grows or is cut before it was sent, that is an error of the request.
+    /// Anything but a regular file, such as a pipe, is a [`reader`](Self::reader) of unknown length. Reading never blocks
+    /// the runtime.
+    ///
+    /// # Errors
+    /// The file does not tell its size or position.
+    pub async fn file(file: impl Into<File>) -> io::Result<Self> {
+        let mut file = file.into();
+        let metadata = file.metadata().await?;
+        if !metadata.is_file() {
+            return Ok(Self::reader(file, None));
+        }
+        let len = metadata.len().saturating_sub(file.stream_position().await?);
+        Ok(Self::reader(file, Some(len)))
     }
 
     /// The same body once more, unless it is a stream, which can be read only once.
@@ -86,6 +120,9 @@ impl Body {
             Kind::Empty => Some(Self::empty()),
             Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
             Kind::Stream { .. } => None,
+            Kind::Form(form) => {
+                form.try_clone(Self::try_clone).map(|form| Self(Kind::Form(Box::new(form))))
+            }
         }
     }
 
@@ -108,6 +145,7 @@ impl Body {
                 }
                 Poll::Ready(chunk)
             }
+            Kind::Form(form) => form.poll_chunk(|body| body.poll_chunk(cx)),
         }
     }
 }
@@ -118,6 +156,7 @@ impl BodyLen for Body {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Stream { len, .. } => *len,
+            Kind::Form(form) => form.content_length(),
         }
     }
 }
@@ -125,6 +164,12 @@ impl BodyLen for Body {
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Self(if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) })
+    }
+}
+
+impl From<Encoded<Self>> for Body {
+    fn from(form: Encoded<Self>) -> Self {
+        Self(Kind::Form(Box::new(form)))
     }
 }
 
@@ -148,66 +193,3 @@ impl fmt::Debug for Body {
         }
     }
 }
-
-struct MapErr<S>(Pin<Box<S>>);
-
-impl<S, E> Stream for MapErr<S>
-where
-    S: Stream<Item = Result<Bytes, E>>,
-    E: Into<BoxError>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx).map_err(Into::into)
-    }
-}
-
-struct HttpStream<B>(Pin<Box<B>>);
-
-impl<B> Stream for HttpStream<B>
-where
-    B: http_body::Body,
-    B::Error: Into<BoxError>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let Some(frame) = ready!(self.0.as_mut().poll_frame(cx)) else {
-                return Poll::Ready(None);
-            };
-            match frame.map(http_body::Frame::into_data) {
-                Ok(Ok(mut data)) => {
-                    let len = data.remaining();
-                    return Poll::Ready(Some(Ok(data.copy_to_bytes(len))));
-                }
-                Ok(Err(_trailers)) => {}
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
-            }
-        }
-    }
-}
-
-struct ReaderStream<R> {
-    reader: Pin<Box<R>>,
-    buf: BytesMut,
-}
-
-impl<R: AsyncRead> Stream for ReaderStream<R> {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        this.buf.reserve(READ_SIZE);
-        // `read_buf` keeps no state, so that a new future can take over at each poll.
-        let count = ready!(pin!(this.reader.read_buf(&mut this.buf)).poll(cx));
-        Poll::Ready(match count {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(this.buf.split().freeze())),
-            Err(error) => Some(Err(error.into())),
-        })
-    }
-}
-
-const READ_SIZE: usize = 32 * 1024;
