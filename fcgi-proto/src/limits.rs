@@ -55,6 +55,13 @@ impl FreeRecords {
         Ok(())
     }
 
+    /// Whether one more may be spent.
+    #[inline]
+    pub(crate) const fn is_left(&self) -> bool {
+        self.in_a_row < self.limit
+    }
+
+    #[inline]
     pub(crate) fn refill(&mut self) {
         self.in_a_row = 0;
     }

@@ -11,7 +11,7 @@ use crate::limits::FreeRecords;
 use crate::outbox::{Outbox, Outgoing, SLICE_CONTENT};
 use crate::params::{OversizedPair, PairError, encode_pairs, push_pair};
 use crate::slots::{RequestKey, Slots};
-use crate::wire::{BeginRequest, Header, NULL_REQUEST_ID, RecordType, Role};
+use crate::wire::{BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType, Role};
 
 /// One connection to an application; see the [module](super).
 pub struct Connection {
@@ -315,6 +315,31 @@ impl Connection {
             RecordType::Stderr => Event::Stderr { key, data },
             _ => return None,
         };
+        *input = rest;
+        self.decoder.skip_whole();
+        self.free_records.refill();
+        Some(event)
+    }
+
+    /// The short way for the end of a response, END_REQUEST and the end of stdout before it, as
+    /// [`whole_output`](Self::whole_output).
+    #[inline]
+    pub(super) fn whole_end<'b>(&mut self, input: &mut &'b [u8]) -> Option<Event<'b>> {
+        let (mut header, mut data, mut rest) = self.decoder.peek_whole(input)?;
+        if header.record_type == RecordType::Stdout
+            && data.is_empty()
+            && self.free_records.is_left()
+        {
+            let request_id = header.request_id;
+            (header, data, rest) = self.decoder.peek_whole(rest)?;
+            if header.request_id != request_id {
+                return None;
+            }
+        }
+        if header.record_type != RecordType::EndRequest {
+            return None;
+        }
+        let event = self.end(header, EndRequest::decode(data.try_into().ok()?))?;
         *input = rest;
         self.decoder.skip_whole();
         self.free_records.refill();

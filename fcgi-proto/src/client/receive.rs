@@ -19,6 +19,9 @@ impl Connection {
         if input.is_empty() {
             return Ok(None);
         }
+        if let Some(event) = self.whole_end(input) {
+            return Ok(Some(event));
+        }
         let event = self.try_next_event(input);
         if let Err(error) = event {
             self.fail(error);
@@ -86,9 +89,18 @@ impl Connection {
         header: Header,
         end: EndRequest,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some((key, mut open)) = self.slots.remove(header.request_id) else {
-            return self.on_stray(header, true);
-        };
+        match self.end(header, end) {
+            Some(event) => {
+                self.free_records.refill();
+                Ok(Some(event))
+            }
+            None => self.on_stray(header, true),
+        }
+    }
+
+    /// Ends a request; `None` when it is not open.
+    pub(super) fn end<'b>(&mut self, header: Header, end: EndRequest) -> Option<Event<'b>> {
+        let (key, mut open) = self.slots.remove(header.request_id)?;
         self.account.release_all(&mut open.share);
         // Input that is still held for it would come as strays, or has told the peer to give up: php, libfcgi, uWSGI and
         // ruby then close or wedge the connection. A peer that multiplexes is known to skip strays.
@@ -96,12 +108,7 @@ impl Connection {
         if is_single && open.phase != Phase::Sent && self.state == State::Open {
             self.state = State::Closing;
         }
-        self.free_records.refill();
-        Ok(Some(Event::End {
-            key,
-            protocol_status: end.protocol_status,
-            app_status: end.app_status,
-        }))
+        Some(Event::End { key, protocol_status: end.protocol_status, app_status: end.app_status })
     }
 
     fn on_output<'b>(
