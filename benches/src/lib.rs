@@ -13,6 +13,7 @@ mod encode;
 mod floor;
 mod head;
 mod io;
+pub mod live;
 mod params;
 pub mod report;
 

@@ -1,0 +1,102 @@
+//! The load: Debian's `wrk`, one thread, connections kept.
+
+use std::io::Result;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::failed;
+
+/// What one run of wrk saw.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    pub(super) requests: u64,
+    pub(super) per_second: f64,
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    /// Responses of other statuses than 2xx and 3xx, and connections that broke.
+    pub(super) errors: u64,
+}
+
+pub(super) fn run(
+    url: &str,
+    connections: usize,
+    seconds: u64,
+    script: Option<&Path>,
+) -> Result<Load> {
+    let mut command = Command::new("wrk");
+    command.args(["--latency", "-t1", "--timeout=30s"]);
+    command.arg(format!("-c{connections}")).arg(format!("-d{seconds}s"));
+    if let Some(script) = script {
+        command.arg("-s").arg(script);
+    }
+    let output = command.arg(url).output().map_err(|error| {
+        failed(format_args!("cannot run wrk ({error}); it is Debian's package `wrk`"))
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse(&text).ok_or_else(|| failed(format_args!("wrk said:\n{text}")))
+}
+
+fn parse(text: &str) -> Option<Load> {
+    let mut load = Load::default();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["50%", time] => load.p50 = duration(time)?,
+            ["99%", time] => load.p99 = duration(time)?,
+            [count, "requests", "in", ..] => load.requests = count.parse().ok()?,
+            ["Requests/sec:", rate] => load.per_second = rate.parse().ok()?,
+            ["Non-2xx", "or", "3xx", "responses:", count] => {
+                load.errors += count.parse::<u64>().ok()?;
+            }
+            [
+                "Socket",
+                "errors:",
+                "connect",
+                connect,
+                "read",
+                read,
+                "write",
+                write,
+                "timeout",
+                timeout,
+            ] => {
+                for count in [connect, read, write, timeout] {
+                    load.errors += count.trim_end_matches(',').parse::<u64>().ok()?;
+                }
+            }
+            _ => {}
+        }
+    }
+    (load.per_second > 0.0).then_some(load)
+}
+
+/// wrk prints `12.34us`, `1.20ms`, `3.00s`.
+fn duration(text: &str) -> Option<Duration> {
+    let at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().ok()?;
+    let seconds = match unit {
+        "us" => number / 1e6,
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" => number * 60.0,
+        _ => return None,
+    };
+    Some(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wrk_prints_is_understood() {
+        let text = "Running 1s test @ http://127.0.0.1:1/\n  Latency Distribution\n     50%  812.00us\n     99%    1.25ms\n  \
+            4242 requests in 1.00s, 1.2MB read\n  Socket errors: connect 0, read 1, write 0, timeout 2\n  \
+            Non-2xx or 3xx responses: 4\nRequests/sec:   4240.10\n";
+        let load = parse(text).expect("figures");
+        assert_eq!((load.requests, load.errors), (4242, 7));
+        assert_eq!((load.p50, load.p99), (Duration::from_micros(812), Duration::from_micros(1250)));
+    }
+}
