@@ -39,13 +39,18 @@ pub(super) fn run(
 
 fn parse(text: &str) -> Option<Load> {
     let mut load = Load::default();
+    let mut is_whole = false;
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["50%", time] => load.p50 = duration(time)?,
             ["99%", time] => load.p99 = duration(time)?,
             [count, "requests", "in", ..] => load.requests = count.parse().ok()?,
-            ["Requests/sec:", rate] => load.per_second = rate.parse().ok()?,
+            // The last line but one; 0 when no request ended in time.
+            ["Requests/sec:", rate] => {
+                load.per_second = rate.parse().ok()?;
+                is_whole = true;
+            }
             ["Non-2xx", "or", "3xx", "responses:", count] => {
                 load.errors += count.parse::<u64>().ok()?;
             }
@@ -68,7 +73,7 @@ fn parse(text: &str) -> Option<Load> {
             _ => {}
         }
     }
-    (load.per_second > 0.0).then_some(load)
+    is_whole.then_some(load)
 }
 
 /// wrk prints `12.34us`, `1.20ms`, `3.00s`.

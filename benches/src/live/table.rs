@@ -85,7 +85,12 @@ fn section(
                 let cell = measured.cells.iter().find(|cell| {
                     (cell.proxy, cell.workload, cell.connections) == (proxy, workload, *connections)
                 })?;
-                Some(show(&cell.load, cell.cpu))
+                // In a second too short for one request there is nothing to say.
+                Some(if cell.load.requests == 0 {
+                    "-".to_owned()
+                } else {
+                    show(&cell.load, cell.cpu)
+                })
             });
             cells.collect::<Vec<_>>().join(" / ")
         });
