@@ -22,6 +22,10 @@
 //! # Features
 //! `std` (default) lets [`Outgoing`] be written with vectored writes. Without it the crate needs `alloc` alone.
 //! `json` adds `Request::json`, for values of `serde`.
+//!
+//! `http` converts from and to the types of the [`http`](https://docs.rs/http) crate: its requests become an
+//! [`Environment`](cgi::Environment) or a [`Request`], a [`ResponseHead`](cgi::ResponseHead) or a
+//! [`FullResponse`](cgi::FullResponse) becomes its response.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]

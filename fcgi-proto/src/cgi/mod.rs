@@ -11,6 +11,9 @@
 //! - [`PhpSettings`] puts settings of php.ini into a request for PHP-FPM;
 //! - [`script_error()`] recognises the answers of PHP-FPM that mean that there is no such script.
 //!
+//! With the feature `http`, `Environment::from_http`, `ResponseHead::to_http` and `FullResponse::into_http` convert from and
+//! to the types of the `http` crate.
+//!
 //! What this is not: an HTTP parser or server. Requests come in parsed, responses go out as data.
 //!
 //! [RFC 3875]: https://www.rfc-editor.org/rfc/rfc3875

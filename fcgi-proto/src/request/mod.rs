@@ -4,6 +4,8 @@ mod body_len;
 mod content;
 mod error;
 mod headers;
+#[cfg(feature = "http")]
+mod http;
 mod length;
 mod params;
 mod spool;
@@ -82,6 +84,14 @@ pub struct Request<B> {
 }
 
 /// What a client sends besides the body.
+///
+/// ```
+/// use fcgi_proto::{Request, Role};
+///
+/// let (parts, body) = Request::<String>::post("/srv/a.php").body("hi".to_owned()).into_parts()?;
+/// assert_eq!((parts.role, parts.content_length, &body[..]), (Role::Responder, Some(2), "hi"));
+/// # Ok::<(), fcgi_proto::RequestError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Parts {

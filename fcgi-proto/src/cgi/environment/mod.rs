@@ -61,6 +61,8 @@
 
 mod error;
 mod headers;
+#[cfg(feature = "http")]
+mod http;
 mod roles;
 mod target;
 mod variables;
