@@ -43,7 +43,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-// spec: S49, S64, S66, S72, S77
+// spec: S49, S64, S66, S72, S77, S102, S103
 #[test]
 fn a_whole_request() {
     let params = params(
@@ -295,7 +295,7 @@ fn headers_become_variables() {
     );
 }
 
-// spec: S47, S81
+// spec: S47, S81, S104
 #[test]
 fn headers_that_are_left_out() {
     for name in [

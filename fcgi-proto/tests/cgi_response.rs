@@ -352,6 +352,7 @@ fn limits_count_the_same_at_every_cut() {
     assert_eq!(decode(&mut ResponseDecoder::new().max_fields(2), [&output[..]]).end, Ok(()));
 }
 
+// spec: S106
 #[test]
 fn an_endless_head_is_stopped() {
     let mut decoder = ResponseDecoder::new();
