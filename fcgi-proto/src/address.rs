@@ -199,6 +199,13 @@ impl From<SocketAddr> for Address {
 }
 
 /// A text that is no [`Address`], and what is wrong with it.
+///
+/// ```
+/// use fcgi_proto::Address;
+///
+/// let error = "localhost:port".parse::<Address>().unwrap_err();
+/// assert!(error.to_string().contains("localhost:port"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     kind: AddressErrorKind,
@@ -235,6 +242,13 @@ impl From<Infallible> for AddressError {
 }
 
 /// What is wrong with an address.
+///
+/// ```
+/// use fcgi_proto::{Address, AddressErrorKind};
+///
+/// let error = "localhost:0x50".parse::<Address>().unwrap_err();
+/// assert_eq!(error.kind(), AddressErrorKind::Port);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressErrorKind {

@@ -22,6 +22,16 @@ use crate::error::{FirstBytes, ProtocolError};
 use crate::wire::{BODY_LEN, HEADER_LEN, Header, UnsupportedVersion, VERSION};
 
 /// Cuts a byte stream into pieces of records (section 3.3); see the [module](self).
+///
+/// ```
+/// use fcgi_proto::decode::Decoder;
+///
+/// let mut decoder = Decoder::new();
+/// let mut input: &[u8] = b"\x01\x06\x00"; // a header that is cut is kept inside
+/// assert_eq!(decoder.poll(&mut input)?, None);
+/// assert!(input.is_empty() && !decoder.is_between_records());
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
@@ -30,6 +40,21 @@ pub struct Decoder {
 }
 
 /// A part of a record, as far as it has arrived.
+///
+/// ```
+/// use fcgi_proto::decode::{Decoder, Piece};
+///
+/// let mut decoder = Decoder::new();
+/// for read in [&b"\x01\x06\x00\x01\x00\x05\x00\x00hel"[..], b"lo"] {
+///     let mut input = read;
+///     while let Some(piece) = decoder.poll(&mut input)? {
+///         assert_eq!((piece.is_first(), piece.is_last()), (read.len() > 2, read.len() == 2));
+///         let Piece::Content { offset, data, .. } = piece else { panic!("STDOUT has no fixed body") };
+///         assert_eq!(&b"hello"[usize::from(offset)..][..data.len()], data);
+///     }
+/// }
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Piece<'b> {

@@ -229,6 +229,16 @@ impl fmt::Debug for FirstBytes {
 }
 
 /// A request could not begin. Nothing was sent.
+///
+/// ```
+/// use fcgi_proto::{BeginError, Role, client};
+///
+/// let mut conn = client::Connection::new(client::Config::default().keep_conn(true));
+/// conn.begin(Role::Responder, [("SCRIPT_NAME", "/a")])?;
+/// let error = conn.begin(Role::Responder, [("SCRIPT_NAME", "/b")]).unwrap_err();
+/// assert_eq!(error, BeginError::TooManyRequests { limit: 1 });
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BeginError {
@@ -287,6 +297,17 @@ impl fmt::Display for BeginError {
 impl core::error::Error for BeginError {}
 
 /// Data was not taken, all of it.
+///
+/// ```
+/// use fcgi_proto::{BeginError, Role, SendError, client};
+///
+/// let mut conn = client::Connection::new(client::Config::default());
+/// let key = conn.begin(Role::Responder, [("SCRIPT_NAME", "/a")])?;
+/// let mut request = conn.request(key).expect("it is open");
+/// assert_eq!(request.finish(), Ok(()));
+/// assert_eq!(request.stdin("late"), Err(SendError::Finished));
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {

@@ -29,6 +29,14 @@ const SHOWN: usize = 60;
 ///
 /// It never holds more than one record, and judges nothing but framing: what comes in which order, and who may send it,
 /// is shown as it is.
+///
+/// ```
+/// use fcgi_proto::trace::Trace;
+///
+/// let mut lines = Vec::new();
+/// Trace::new().feed(b"\x01\x05\0\x01\0\0\0\0HTTP/1.1", |line| lines.push(line.to_string()));
+/// assert_eq!(lines, ["STDIN             id 1     end of stream", "!! record has version 72, expected 1"]);
+/// ```
 #[derive(Clone, Default)]
 pub struct Trace {
     decoder: Decoder,

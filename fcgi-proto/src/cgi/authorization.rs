@@ -3,6 +3,14 @@ use core::fmt;
 use super::head::{Headers, ResponseHead};
 
 /// What an Authorizer has decided about a request (FastCGI section 6.3).
+///
+/// ```
+/// use fcgi_proto::cgi::{Authorization, ResponseHead};
+///
+/// let head = ResponseHead::parse(b"Status: 403 Forbidden\n\n")?;
+/// assert!(matches!(head.authorization(), Authorization::Denied));
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Authorization<'h> {
     /// Status 200: the request may go on, with these variables in the environment of what answers it. Everything else in
@@ -36,6 +44,15 @@ impl ResponseHead {
 ///
 /// Never pass on a name that begins with `HTTP_`, or one that your server sets, unless you trust the Authorizer with it:
 /// [`admissible`](Self::admissible) leaves those out.
+///
+/// ```
+/// use fcgi_proto::cgi::{Authorization, ResponseHead};
+///
+/// let head = ResponseHead::parse(b"variable-USER: kim\nX-Other: 1\n\n")?;
+/// let Authorization::Granted(mut variables) = head.authorization() else { panic!() };
+/// assert_eq!((variables.next(), variables.next()), (Some(("USER", &b"kim"[..])), None));
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone)]
 pub struct Variables<'h> {
     headers: Headers<'h>,

@@ -89,6 +89,16 @@ enum Length {
 }
 
 /// What [`ResponseDecoder::poll`] has found.
+///
+/// ```
+/// use fcgi_proto::cgi::{Piece, ResponseDecoder};
+///
+/// let mut decoder = ResponseDecoder::new();
+/// let mut input: &[u8] = b"X: 1\n\nbody";
+/// assert_eq!(decoder.poll(&mut input)?, Some(Piece::Head));
+/// assert_eq!(decoder.poll(&mut input)?, Some(Piece::Body(b"body")));
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'b> {
     /// The head is complete: see [`ResponseDecoder::head`] and [`ResponseDecoder::take_head`]. Once, before any body.

@@ -8,6 +8,16 @@ use super::head::ResponseHead;
 use super::script_error::{ScriptError, script_error};
 
 /// A whole response: head, body, and what the application wrote to its standard error.
+///
+/// ```
+/// use bytes::Bytes;
+/// use fcgi_proto::cgi::{FullResponse, ResponseHead, ScriptError};
+///
+/// let head = ResponseHead::parse(b"Status: 404 Not Found\n\n")?;
+/// let response = FullResponse::new(head, Bytes::from("File not found.\n"), Bytes::new(), 0);
+/// assert_eq!(response.script_error(), Some(ScriptError::NotFound));
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FullResponse {
     head: ResponseHead,

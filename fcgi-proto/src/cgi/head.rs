@@ -174,6 +174,16 @@ impl Span {
 }
 
 /// Where a response with a `Location` leads.
+///
+/// ```
+/// use fcgi_proto::cgi::{Redirect, ResponseHead};
+///
+/// let head = ResponseHead::parse(b"Location: /login\n\n")?;
+/// assert_eq!(head.redirect(), Some(Redirect::Local(b"/login")));
+/// let head = ResponseHead::parse(b"Status: 302\nLocation: /login\n\n")?;
+/// assert_eq!(head.redirect(), Some(Redirect::Client(b"/login")));
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirect<'h> {
     /// `Location: /path?query` and no other field, nor a status: the server itself is to answer with what it has at
@@ -188,6 +198,15 @@ pub enum Redirect<'h> {
 }
 
 /// The headers of a [`ResponseHead`] as names and values, in order.
+///
+/// ```
+/// use fcgi_proto::cgi::ResponseHead;
+///
+/// let head = ResponseHead::parse(b"Status: 200\nX-A: 1\nX-B: 2\n\n")?;
+/// let names: Vec<_> = head.headers().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["X-A", "X-B"]);
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone)]
 pub struct Headers<'h> {
     head: &'h ResponseHead,

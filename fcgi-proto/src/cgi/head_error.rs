@@ -106,6 +106,17 @@ impl fmt::Display for HeadError {
 impl core::error::Error for HeadError {}
 
 /// The body is not as long as the head said. Only what was announced is delivered.
+///
+/// ```
+/// use fcgi_proto::cgi::{ResponseDecoder, ResponseError};
+///
+/// let mut decoder = ResponseDecoder::new();
+/// let mut input: &[u8] = b"Content-Length: 5\n\nhel";
+/// while decoder.poll(&mut input)?.is_some() {}
+/// let Err(ResponseError::Body(error)) = decoder.finish() else { panic!("two bytes are missing") };
+/// assert!(error.is_cut());
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
@@ -143,6 +154,17 @@ impl fmt::Display for BodyError {
 impl core::error::Error for BodyError {}
 
 /// What [`ResponseDecoder::finish`](super::ResponseDecoder::finish) can say.
+///
+/// ```
+/// use fcgi_proto::cgi::{ResponseDecoder, ResponseError};
+///
+/// let mut decoder = ResponseDecoder::new();
+/// let mut input: &[u8] = b"Content-Length: 5\n\nhel";
+/// while decoder.poll(&mut input)?.is_some() {}
+/// let Err(ResponseError::Body(error)) = decoder.finish() else { panic!("two bytes are missing") };
+/// assert!(error.is_cut());
+/// # Ok::<(), fcgi_proto::cgi::HeadError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {

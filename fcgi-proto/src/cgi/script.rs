@@ -172,6 +172,14 @@ fn remove_dots(path: &str) -> String {
 }
 
 /// A path as script and rest.
+///
+/// ```
+/// use fcgi_proto::cgi::script::{DEFAULT_SUFFIXES, split};
+///
+/// let found = split("/a.php/b", DEFAULT_SUFFIXES, |_| true)?.expect("it ends like a script");
+/// assert_eq!((found.script_name, found.path_info), ("/a.php", "/b"));
+/// # Ok::<(), fcgi_proto::cgi::script::PathError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScriptSplit<'p> {
     /// The script, with the slash it begins with: `SCRIPT_NAME`.
@@ -234,6 +242,14 @@ fn has_suffix(name: &str, suffix: &str) -> bool {
 }
 
 /// A path that cannot be used.
+///
+/// ```
+/// use fcgi_proto::cgi::script::{PathError, clean_path};
+///
+/// let error = clean_path("/a%2Fb").unwrap_err();
+/// assert_eq!(error, PathError::EncodedSlash);
+/// assert!(error.names_no_file()); // not an error of the client
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathError {

@@ -5,6 +5,13 @@ use core::fmt;
 /// PHP-FPM ran no script.
 ///
 /// It says so in an ordinary response only, which no client can tell from a page unless it knows the texts.
+///
+/// ```
+/// use fcgi_proto::cgi::ScriptError;
+///
+/// assert_eq!(ScriptError::AccessDenied.status(), 403);
+/// assert_eq!(ScriptError::AccessDenied.to_string(), "403 \"Access denied.\"");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScriptError {

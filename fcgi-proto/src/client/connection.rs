@@ -14,6 +14,19 @@ use crate::slots::{RequestKey, Slots};
 use crate::wire::{BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType, Role};
 
 /// One connection to an application; see the [module](super).
+///
+/// ```
+/// use bytes::Buf;
+/// use fcgi_proto::Role;
+/// use fcgi_proto::client::{Config, Connection};
+///
+/// let mut conn = Connection::new(Config::default());
+/// let key = conn.begin(Role::Responder, [("SCRIPT_NAME", "/a")])?;
+/// conn.request(key).expect("it is open").finish()?;
+/// assert!(conn.outgoing().has_remaining()); // write these, then `advance`
+/// assert!(conn.wants_read());
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 pub struct Connection {
     pub(super) config: Config,
     pub(super) decoder: Decoder,

@@ -2,6 +2,18 @@ use crate::wire::ProtocolStatus;
 use crate::{Params, RequestKey};
 
 /// News from the application; data is lent from the input.
+///
+/// ```
+/// use fcgi_proto::client::{Config, Connection, Event};
+/// use fcgi_proto::{ProtocolStatus, Role};
+///
+/// let mut conn = Connection::new(Config::default());
+/// let asked = conn.begin(Role::Responder, [("SCRIPT_NAME", "/a")])?;
+/// # let read: &[u8] = b"\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
+/// let Some(Event::End { key, protocol_status, .. }) = conn.poll_event(&mut &read[..])? else { panic!() };
+/// assert_eq!((key, protocol_status), (asked, ProtocolStatus::RequestComplete));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'b> {

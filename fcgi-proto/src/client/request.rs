@@ -9,6 +9,18 @@ use crate::outbox::Outbox;
 use crate::wire::RecordType;
 
 /// Sends for one open request; from [`Connection::request`](super::Connection::request).
+///
+/// ```
+/// use fcgi_proto::Role;
+/// use fcgi_proto::client::{Config, Connection};
+///
+/// let mut conn = Connection::new(Config::default());
+/// let key = conn.begin(Role::Responder, [("SCRIPT_NAME", "/a"), ("CONTENT_LENGTH", "5")])?;
+/// let mut request = conn.request(key).expect("it is open");
+/// request.stdin("hello")?;
+/// request.finish()?;
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 pub struct Request<'c> {
     pub(super) request_id: u16,
     pub(super) open: &'c mut Open,

@@ -9,6 +9,13 @@ use crate::request::RequestError;
 use crate::wire::ProtocolStatus;
 
 /// What went wrong in a call.
+///
+/// ```
+/// use fcgi_proto::{Error, ErrorKind, Phase};
+///
+/// let error = Error::timeout(Phase::Queue, core::time::Duration::from_secs(5));
+/// assert!(matches!(error.kind(), ErrorKind::Timeout));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -28,6 +28,13 @@ pub fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 }
 
 /// A pair cannot be sent.
+///
+/// ```
+/// use fcgi_proto::params::{self, PairError};
+///
+/// let error = params::encode(&mut Vec::new(), 1, [("A", "x".repeat(70_000))]);
+/// assert_eq!(error, Err(PairError::TooLarge { name_len: 1, value_len: 70_000 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PairError {

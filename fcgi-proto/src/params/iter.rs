@@ -4,6 +4,14 @@ use core::iter::FusedIterator;
 use crate::wire::decode_length;
 
 /// The pairs of a [`Params`](super::Params), in order.
+///
+/// ```
+/// use fcgi_proto::Params;
+///
+/// let params: Params = [("A", "1"), ("B", "2")].into_iter().collect();
+/// let mut pairs = params.iter();
+/// assert_eq!((pairs.len(), pairs.next()), (2, Some((&b"A"[..], &b"1"[..]))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     rest: &'a [u8],
@@ -93,6 +101,13 @@ fn take_length(input: &mut &[u8]) -> Option<usize> {
 }
 
 /// A block of name-value pairs ends in the middle of one (section 3.4).
+///
+/// ```
+/// use fcgi_proto::Params;
+///
+/// let error = Params::parse(*b"\x01\x01AxB").unwrap_err();
+/// assert_eq!(error.to_string(), "name-value pair at byte 4 runs past the end");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamsError {
     /// Where in the block the pair begins that does not end.

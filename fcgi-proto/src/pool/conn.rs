@@ -4,6 +4,18 @@ use core::time::Duration;
 use super::list::Links;
 
 /// Names one connection of a pool. It finds nothing once the connection is gone, also after its place is used again.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, ConnId, Grant, Pool};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// let mut sockets: Vec<(ConnId, &str)> = Vec::new(); // an adapter keeps its sockets by these names
+/// if let Grant::Dial { conn, .. } = pool.acquire(Duration::ZERO)? {
+///     sockets.push((conn, "a socket"));
+/// }
+/// # Ok::<(), fcgi_proto::pool::AcquireError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(super) place: usize,

@@ -4,6 +4,18 @@ use super::conn::ConnId;
 use super::queue::{WaitError, WaiterId};
 
 /// What a caller is to do.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, Grant, Pool};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// match pool.acquire(Duration::ZERO)? {
+///     Grant::Dial { conn, .. } => pool.handle_connected(conn, Duration::ZERO), // once it is
+///     other => panic!("nothing is there to be used again: {other:?}"),
+/// }
+/// # Ok::<(), fcgi_proto::pool::AcquireError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// Use this connection.
@@ -26,6 +38,19 @@ pub enum Grant {
 }
 
 /// What the adapter is to do, now.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Action, Config, Grant, Pool};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// let Ok(Grant::Dial { conn, .. }) = pool.acquire(Duration::ZERO) else { panic!() };
+/// pool.handle_connected(conn, Duration::ZERO);
+/// pool.handle_first_byte(conn);
+/// assert!(pool.release(conn, true, Duration::ZERO).is_keep());
+/// let later = Duration::from_secs(3600);
+/// assert_eq!(pool.poll_action(later), Some(Action::Close(conn))); // it was idle for too long
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -38,6 +63,17 @@ pub enum Action {
 }
 
 /// What becomes of a connection after a request.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, Grant, Pool, Released};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// let Ok(Grant::Dial { conn, .. }) = pool.acquire(Duration::ZERO) else { panic!() };
+/// pool.handle_connected(conn, Duration::ZERO);
+/// let released: Released = pool.release(conn, false, Duration::ZERO); // the exchange has failed
+/// assert!(!released.is_keep());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
     /// It stays open: idle, handed to a waiting caller by an [`Action`], or busy with other requests.
@@ -47,6 +83,15 @@ pub enum Released {
 }
 
 /// A caller cannot even wait: as many as allowed do already.
+///
+/// ```
+/// use fcgi_proto::pool::AcquireError;
+///
+/// fn page(error: AcquireError) -> (u16, String) {
+///     (503, error.to_string())
+/// }
+/// # let _ = page;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
@@ -58,6 +103,17 @@ pub enum AcquireError {
 }
 
 /// Figures of a pool: the first group as they are now, the second since its beginning.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, Pool, Snapshot};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// let before: Snapshot = pool.snapshot();
+/// pool.acquire(Duration::ZERO)?;
+/// assert_ne!(pool.snapshot(), before);
+/// # Ok::<(), fcgi_proto::pool::AcquireError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

@@ -27,6 +27,18 @@ pub struct Depot<L> {
 }
 
 /// A caller's turn.
+///
+/// ```
+/// use fcgi_proto::pool::Turn;
+///
+/// fn link<L>(turn: Turn<L>) -> Option<L> {
+///     match turn {
+///         Turn::Reuse { link, .. } => Some(link),
+///         Turn::Dial { .. } | Turn::Fail(_) => None,
+///     }
+/// }
+/// # let _ = link::<()>;
+/// ```
 #[derive(Debug)]
 pub enum Turn<L> {
     /// Use this connection.

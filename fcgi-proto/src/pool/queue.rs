@@ -6,10 +6,27 @@ use super::conn::ConnId;
 use super::decision::{Action, Grant};
 
 /// Names one caller that waits for a connection.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, Grant, Pool};
+///
+/// let mut pool = Pool::new(Config::default().max_connections(1), 1);
+/// pool.acquire(Duration::ZERO)?;
+/// let Ok(Grant::Wait(waiter)) = pool.acquire(Duration::ZERO) else { panic!("all are busy") };
+/// pool.cancel(waiter); // the caller has left
+/// # Ok::<(), fcgi_proto::pool::AcquireError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WaiterId(u64);
 
 /// Why a caller waited in vain.
+///
+/// ```
+/// use fcgi_proto::pool::WaitError;
+///
+/// assert_eq!(WaitError::Expired.to_string(), "no connection became free in time");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {

@@ -14,6 +14,16 @@ use super::upstream::{Dice, Upstream};
 /// Times may come slightly out of order, as they do when threads look at the clock before they lock the pool; a time before
 /// the latest counts as the latest. No call takes longer for more connections, or allocates once as many have been open and
 /// as many callers have waited before.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::pool::{Config, Grant, Pool};
+///
+/// let mut pool = Pool::new(Config::default(), 1);
+/// // Two callers at once take two connections.
+/// assert!(matches!(pool.acquire(Duration::ZERO), Ok(Grant::Dial { .. })));
+/// assert!(matches!(pool.acquire(Duration::ZERO), Ok(Grant::Dial { .. })));
+/// ```
 #[derive(Debug)]
 pub struct Pool {
     pub(super) config: Config,

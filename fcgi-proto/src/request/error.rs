@@ -5,6 +5,13 @@ use core::fmt;
 use crate::error::{BeginError, FirstBytes};
 
 /// The request cannot be sent as it is. Nothing was sent.
+///
+/// ```
+/// use fcgi_proto::{Request, RequestError};
+///
+/// let request: Request<String> = Request::get("/srv/a.php").header("X-A", "1\r\nX-B: 2");
+/// assert!(matches!(request.into_parts(), Err(RequestError::HeaderValue { .. })));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {

@@ -2,6 +2,13 @@ use core::time::Duration;
 use std::io;
 
 /// What to do after accepting a connection has failed.
+///
+/// ```
+/// use std::io;
+/// use fcgi_proto::server::AcceptFailure;
+///
+/// assert_eq!(AcceptFailure::of(&io::ErrorKind::ConnectionAborted.into()), AcceptFailure::Skip);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptFailure {
     /// It was about one connection, which is gone: accept the next.

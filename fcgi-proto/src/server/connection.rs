@@ -13,6 +13,21 @@ use crate::slots::{RequestKey, Slots};
 use crate::wire::{EndRequest, RecordType};
 
 /// One connection from a web server; see the [module](super).
+///
+/// ```
+/// use bytes::Buf;
+/// use fcgi_proto::server::{Config, Connection, Event};
+///
+/// let mut conn = Connection::new(Config::default());
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0];
+/// let Some(Event::Request { key, .. }) = conn.poll_event(&mut &read[..])? else { panic!() };
+/// conn.response(key).expect("it is open").end(0);
+/// assert!(!conn.is_closing()); // the web server keeps it
+/// assert!(conn.response(key).is_none()); // it has ended
+/// let all = conn.outgoing().remaining(); // the ends of the streams and END_REQUEST, for one write
+/// conn.outgoing().advance(all);
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 pub struct Connection {
     pub(super) config: Config,
     pub(super) decoder: Decoder,

@@ -4,6 +4,24 @@ use crate::wire::Role;
 use crate::{Params, RequestKey};
 
 /// News from the web server; data is lent from the input.
+///
+/// ```
+/// use fcgi_proto::server::{Config, Connection, Event, Refusal};
+/// use fcgi_proto::Role;
+///
+/// let mut conn = Connection::new(Config::default());
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0];
+/// let mut input = read; // what the socket gave
+/// while let Some(event) = conn.poll_event(&mut input)? {
+///     match event {
+///         Event::Request { key, role: Role::Responder, .. } => conn.response(key).expect("it is open").end(0),
+///         Event::Request { key, .. } => conn.response(key).expect("it is open").refuse(Refusal::UnknownRole),
+///         Event::Refused { request_id, reason } => println!("request {request_id}: {reason}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'b> {
@@ -57,6 +75,12 @@ pub enum Event<'b> {
 }
 
 /// Why a request was refused before the application saw it.
+///
+/// ```
+/// use fcgi_proto::server::RefusedReason;
+///
+/// assert_eq!(RefusedReason::TooManyParams.to_string(), "too many parameters");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusedReason {

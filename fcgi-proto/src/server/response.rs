@@ -9,12 +9,36 @@ use crate::error::SendError;
 use crate::wire::{EndRequest, NULL_REQUEST_ID, ProtocolStatus, RecordType, UnknownType};
 
 /// Answers one open request; from [`Connection::response`].
+///
+/// ```
+/// use fcgi_proto::SendError;
+/// use fcgi_proto::server::{Config, Connection, Event};
+///
+/// let mut conn = Connection::new(Config::default().max_buffered(10));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0];
+/// let Ok(Some(Event::Request { key, .. })) = conn.poll_event(&mut &read[..]) else { panic!() };
+/// let mut response = conn.response(key).expect("it is open");
+/// response.stdout("Content-Type: text/plain\r\n\r\n")?; // the cap is soft: taken whole
+/// assert_eq!(response.stdout("hello"), Err(SendError::Blocked)); // write first, then offer it again
+/// response.end(0); // never blocks
+/// # Ok::<(), SendError>(())
+/// ```
 pub struct Response<'c> {
     pub(super) conn: &'c mut Connection,
     pub(super) key: RequestKey,
 }
 
 /// Why a request is not served (section 5.5).
+///
+/// ```
+/// use fcgi_proto::server::{Config, Connection, Event, Refusal};
+///
+/// let mut conn = Connection::new(Config::default());
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0];
+/// let Ok(Some(Event::Request { key, .. })) = conn.poll_event(&mut &read[..]) else { panic!() };
+/// conn.response(key).expect("it is open").refuse(Refusal::Overloaded);
+/// assert!(conn.has_outgoing() && conn.response(key).is_none());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

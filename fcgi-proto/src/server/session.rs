@@ -62,6 +62,20 @@ pub struct Session {
 }
 
 /// A request for which a handler is to be started.
+///
+/// ```
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// assert_eq!(request.role, fcgi_proto::Role::Responder);
+/// assert!(request.params.is_empty());
+/// request.exchange.finish::<String>(Ok(Ok(0))); // a handler that has nothing to say
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Debug)]
 pub struct Incoming {
     /// What is asked; one of [`Settings::roles`].

@@ -6,6 +6,14 @@ use super::Config;
 use crate::Role;
 
 /// What an application server is told besides its handler; the defaults are those of every adapter.
+///
+/// ```
+/// use fcgi_proto::server::Settings;
+///
+/// let mut settings = Settings::default();
+/// settings.max_connections = 64;
+/// assert_eq!(settings.stdin_window, 128 * 1024);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {

@@ -5,6 +5,14 @@ use std::env;
 use std::io;
 
 /// Which web servers may connect over TCP (section 3.2); everybody by default.
+///
+/// ```
+/// use fcgi_proto::server::WebServers;
+///
+/// let servers = WebServers::new(["127.0.0.1".parse()?]);
+/// assert!(servers.admits("::ffff:127.0.0.1".parse()?) && !servers.admits("192.0.2.1".parse()?));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct WebServers(Option<Vec<IpAddr>>);
 

@@ -4,6 +4,13 @@ pub const MAX_LENGTH: u32 = 0x7fff_ffff;
 const LONG: u8 = 0x80;
 
 /// A name-value length as it stands on the wire: one byte up to 127, four above (section 3.4).
+///
+/// ```
+/// use fcgi_proto::wire::encode_length;
+///
+/// assert_eq!(encode_length(127).map(|length| length.as_slice().to_vec()), Some(vec![127]));
+/// assert_eq!(encode_length(128).map(|length| length.as_slice().to_vec()), Some(vec![0x80, 0, 0, 128]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodedLength {
     bytes: [u8; 4],

@@ -3,6 +3,12 @@
 use core::fmt;
 
 /// The request is a bad one: over HTTP a 400.
+///
+/// ```
+/// use fcgi_proto::cgi::{Environment, EnvironmentError};
+///
+/// assert_eq!(Environment::new("GET", "no path").unwrap_err(), EnvironmentError::Target);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EnvironmentError {

@@ -5,6 +5,14 @@ use crate::error::ProtocolError;
 use crate::{LengthError, ProtocolStatus};
 
 /// Why an exchange failed.
+///
+/// ```
+/// use fcgi_proto::ProtocolStatus;
+/// use fcgi_proto::client::ExchangeError;
+///
+/// let error = ExchangeError::Refused(ProtocolStatus::Overloaded);
+/// assert!(error.to_string().starts_with("application refused the request"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExchangeError {

@@ -12,6 +12,20 @@ use super::Exchange;
 /// It is a signal: a handler that does not look at it goes on, to its end or until it is stopped because the connection
 /// failed under its output. A web server that is behind a full window of a body
 /// ([`Settings::stdin_window`](super::super::Settings::stdin_window)) is not heard.
+///
+/// ```
+/// use fcgi_proto::server::Aborted;
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// let aborted = Aborted::new(request.exchange);
+/// assert!(!aborted.is_aborted());
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 pub struct Aborted {
     exchange: Arc<Exchange>,
     /// Its name among those that wait, while it does.

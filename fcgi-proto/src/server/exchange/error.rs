@@ -2,6 +2,13 @@ use core::fmt;
 use std::io;
 
 /// Why the input of a request ended early.
+///
+/// ```
+/// use fcgi_proto::server::InputError;
+///
+/// let error = InputError::TooLarge { limit: 10 };
+/// assert!(error.to_string().contains("10"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InputError {
@@ -52,6 +59,12 @@ impl From<InputError> for io::Error {
 }
 
 /// Why output of a request goes nowhere.
+///
+/// ```
+/// use fcgi_proto::server::OutputError;
+///
+/// assert!(!OutputError::Aborted.to_string().is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutputError {

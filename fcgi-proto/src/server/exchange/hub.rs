@@ -5,6 +5,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::RequestKey;
 
 /// How the handlers of one connection, and the server, reach whoever drives its [`Session`](super::super::Session).
+///
+/// ```
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// request.exchange.finish::<String>(Ok(Ok(0))); // announces the request to the hub
+/// assert!(session.poll_request()?.is_none()); // the session has seen it
+/// assert!(session.has_outgoing());
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Hub(Mutex<State>);
 

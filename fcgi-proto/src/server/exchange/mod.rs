@@ -34,6 +34,20 @@ use output::Output;
 /// The handler reads through a [`Reader`], writes through a [`Writer`], learns of an abort from [`Aborted`], and ends with
 /// [`run`](Self::run) or [`finish`](Self::finish). Both directions are queues bounded by bytes. Whatever a handler does
 /// that the session has to see announces the request to the [`Hub`], once until the session has seen it all.
+///
+/// ```
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// assert!(session.poll_request()?.is_none() && !session.has_outgoing()); // nothing to send yet
+/// request.exchange.finish::<String>(Ok(Ok(0)));
+/// assert!(session.poll_request()?.is_none() && session.has_outgoing()); // the end of the request
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 pub struct Exchange {
     key: RequestKey,
     hub: Arc<Hub>,
@@ -62,6 +76,20 @@ struct State {
 }
 
 /// The two streams that a handler reads.
+///
+/// ```
+/// use fcgi_proto::server::{InputStream, Reader};
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// let file = Reader::new(request.exchange, InputStream::Data); // what a Filter is given
+/// # drop(file);
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputStream {
     /// The body.

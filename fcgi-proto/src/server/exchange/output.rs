@@ -4,6 +4,20 @@ use core::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 /// The two streams that a handler writes.
+///
+/// ```
+/// use fcgi_proto::server::{OutputStream, Writer};
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// let stderr = Writer::new(Arc::clone(&request.exchange), OutputStream::Stderr); // for the web server's log
+/// # drop(stderr);
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputStream {
     /// The response.

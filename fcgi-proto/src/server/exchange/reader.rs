@@ -9,6 +9,23 @@ use super::{Exchange, InputError, InputStream};
 
 /// A handler's end of an input stream: what an adapter's `Stdin` is made of. Dropping it lets what still comes be thrown
 /// away.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// use fcgi_proto::server::{InputStream, Reader};
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// assert!(session.poll_request()?.is_none()); // reads on, and hands the body out
+/// let mut stdin = Reader::new(request.exchange, InputStream::Stdin);
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(matches!(stdin.poll_chunk(&mut cx), Poll::Ready(Ok(Some(chunk))) if chunk == "hi"));
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 pub struct Reader {
     exchange: Arc<Exchange>,
     stream: InputStream,

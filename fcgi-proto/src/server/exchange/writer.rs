@@ -8,6 +8,24 @@ use bytes::Bytes;
 use super::{Exchange, OutputError, OutputStream};
 
 /// A handler's end of an output stream: what an adapter's `Stdout` and `Stderr` are made of.
+///
+/// ```
+/// use core::pin::pin;
+/// use core::task::{Context, Waker};
+/// use fcgi_proto::server::{OutputStream, Writer};
+/// use std::sync::Arc;
+/// use fcgi_proto::server::{Hub, Session, Settings};
+///
+/// let mut session = Session::new(Arc::new(Settings::default()), Arc::new(Hub::default()));
+/// # let read: &[u8] = &[1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0, 1, 0, 2, 0, 0, b'h', b'i', 1, 5, 0, 1, 0, 0, 0, 0];
+/// session.handle_read(bytes::Bytes::from_static(read)); // what the socket gave
+/// let request = session.poll_request()?.expect("a request");
+/// let mut stdout = Writer::new(Arc::clone(&request.exchange), OutputStream::Stdout);
+/// let write = pin!(stdout.write("Content-Type: text/plain\r\n\r\nhello".into()));
+/// assert!(write.poll(&mut Context::from_waker(Waker::noop())).is_ready()); // there is room
+/// assert!(session.poll_request()?.is_none() && session.has_outgoing());
+/// # Ok::<(), fcgi_proto::ProtocolError>(())
+/// ```
 pub struct Writer {
     exchange: Arc<Exchange>,
     stream: OutputStream,
