@@ -16,7 +16,7 @@ async fn decide(mut request: Request) -> io::Result<u32> {
     Ok(0)
 }
 
-// spec: S55 S56
+// spec: S55, S56
 #[tokio::test(flavor = "multi_thread")]
 async fn lighttpd_asks_an_authorizer() {
     let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
