@@ -77,6 +77,7 @@ const WHOLE: &[&str] = &[
     "composer.json",
     "composer.lock",
     "error_log",
+    "fcgi.toml",
     "phpunit.xml",
     "phpunit.xml.dist",
     "symfony.lock",

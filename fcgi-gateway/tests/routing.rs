@@ -284,3 +284,30 @@ fn other_indexes() {
         [("/", Route::NotFound), ("/a", Route::NotFound), ("/x", Route::NotFound)],
     );
 }
+
+/// Both kinds of WordPress: with the script in the address, and without.
+#[test]
+fn permalinks_of_both_kinds() {
+    let site = |path: &str| match path {
+        "/" | "/wp-admin" | "/2025" => Kind::Folder,
+        "/index.php" | "/wp-admin/index.php" => Kind::File,
+        _ => Kind::Missing,
+    };
+    let rules = Rules::default();
+    for (path, expected) in [
+        ("/index.php/2025/01/hello/", ("script", "/index.php", "/2025/01/hello/")),
+        ("/2025/01/hello/", ("front", "/index.php", "")),
+        ("/2025/", ("front", "/index.php", "")),
+        ("/2025", ("front", "/index.php", "")),
+        ("/wp-admin/", ("script", "/wp-admin/index.php", "")),
+        ("/wp-admin/none.php", ("front", "/index.php", "")),
+    ] {
+        let found = match rules.route(path, &site) {
+            Route::Script(script) => ("script", script.script_name, script.path_info),
+            Route::FrontController(script) => ("front", script.script_name, script.path_info),
+            other => panic!("{path}: {other:?}"),
+        };
+        let (kind, name, info) = expected;
+        assert_eq!(found, (kind, name.to_owned(), info.to_owned()), "{path}");
+    }
+}

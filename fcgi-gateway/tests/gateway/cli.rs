@@ -21,7 +21,12 @@ fn what_the_command_line_refuses() {
         (vec!["serve", root, "--fpm", "nonsense"], 2, "nonsense"),
         (vec!["serve", root, "--timeout", "soon"], 2, "number of seconds"),
         (vec!["serve", root, "--timeout=-1"], 2, "not negative"),
-        (vec!["serve", root, "--workers", "0"], 2, "--workers"),
+        (vec!["serve", root, "--workers", "0"], 2, "from 1 to 256"),
+        (vec!["serve", root, "--workers", "257"], 2, "from 1 to 256"),
+        (vec!["serve", root, "--php", "8.2"], 2, "path of a php-fpm"),
+        (vec!["serve", root, "--param", "CONTENT_LENGTH=1"], 2, "length of the body"),
+        (vec!["serve", root, "--php-value", "memory_limit"], 2, "NAME=VALUE"),
+        (vec!["serve", root, "--try-files", "/a/"], 1, "cannot try"),
     ] {
         let output = crate::support::run(&args);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -45,4 +50,15 @@ fn help_says_what_a_newcomer_needs() {
     ] {
         assert!(help.contains(text), "{text} is not in\n{help}");
     }
+}
+
+#[test]
+fn a_mistake_in_rust_log_is_told() {
+    let output = crate::support::fcgi()
+        .args(["serve", "/nowhere"])
+        .env("RUST_LOG", "fcgi=loud=")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("RUST_LOG is not understood and info is used"), "{stderr}");
 }

@@ -143,6 +143,7 @@ fn a_plain_folder() {
         ("composer.json", "{\"require\": {}}"),
         (".env", "secret"),
         ("storage/data.sql", "secret"),
+        ("fcgi.toml", "[site.param]\nPASSWORD = \"secret\"\n"),
     ]);
     let serve = Serve::within(project.root());
     assert!(
@@ -158,7 +159,7 @@ fn a_plain_folder() {
     for target in ["/", "/nothing", "/nothing.php", "/nothing/"] {
         assert_eq!(serve.get(target).status, 404, "{target}");
     }
-    is_hidden(&serve, &["/.env", "/composer.json", "/storage/data.sql", "/storage/"]);
+    is_hidden(&serve, &["/.env", "/composer.json", "/fcgi.toml", "/storage/data.sql", "/storage/"]);
 }
 
 #[test]
