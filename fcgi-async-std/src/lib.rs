@@ -23,7 +23,8 @@
 //! See [`server`]: a handler for each request, behind any web server.
 //!
 //! # Features
-//! `http-body` adds [`http_body`](https://docs.rs/http-body) for the bodies of requests and responses. None by default.
+//! `http-body` adds [`http_body`](https://docs.rs/http-body) for the bodies of requests and responses, `json`
+//! adds `Request::json` for values of serde. None by default.
 
 mod client;
 mod io;
@@ -32,10 +33,13 @@ mod socket;
 mod time;
 
 pub use client::{
-    AsCompleted, Body, Client, MAX_CALL_BODY, Metrics, Pool, Request, Response, ResponseBody, call,
+    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody, call,
 };
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
-pub use fcgi_proto::client::End;
+pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};
+pub use fcgi_proto::multipart::Part;
 pub use fcgi_proto::pool::Config as PoolConfig;
-pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts};
+pub use fcgi_proto::{
+    Address, Error, ErrorKind, LengthError, Params, Phase, Role, SpoolConfig, Timeouts,
+};
 pub use server::{Listener, Server, serve};

@@ -264,3 +264,35 @@ async fn ping_page() {
     let answer = site.client().call(Request::get("/ping").script_name("/ping")).await.unwrap();
     assert_eq!(answer.body(), "pong");
 }
+
+#[tokio::test]
+async fn error_output_comes_in_order_with_the_body_and_times_are_told() {
+    let site = Site::start();
+    let mut response = site.client().execute(site.get("stderr.php")).await.expect("a head");
+    let (mut body, mut stderr) = (Vec::new(), Vec::new());
+    while let Some(chunk) = response.output().await.expect("all of it") {
+        match chunk {
+            fcgi_tokio::Chunk::Body(data) => body.extend(data),
+            fcgi_tokio::Chunk::Stderr(data) => stderr.extend(data),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(body, b"said on stdout");
+    assert!(String::from_utf8_lossy(&stderr).contains("said through error_log"));
+    assert!(response.body().stderr().is_empty(), "taken");
+    let timings = response.timings();
+    let total = timings.total.expect("it is over");
+    assert!(timings.first_byte <= timings.head && timings.head <= total, "{timings:?}");
+    assert_eq!(response.app_status(), Some(0));
+}
+
+#[tokio::test]
+async fn a_body_can_be_read_as_any_reader() {
+    use tokio::io::AsyncReadExt;
+    let site = Site::start();
+    let mut response =
+        site.client().execute(site.get("big.php?size=300000")).await.expect("a head");
+    let mut body = Vec::new();
+    response.body_mut().read_to_end(&mut body).await.expect("all of it");
+    assert!(body == pattern(300_000));
+}

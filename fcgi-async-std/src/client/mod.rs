@@ -6,15 +6,16 @@ mod gather;
 mod lease;
 mod pool;
 mod response;
+mod response_body;
 mod shared;
 
 use std::future::{Future, poll_fn};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::Config;
-use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts};
+use fcgi_proto::client::{Config, MAX_CALL_BODY};
+use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, Wait};
 
 use crate::socket::Stream;
 use crate::time;
@@ -23,13 +24,24 @@ pub use body::Body;
 use driver::{Driver, Link, Owned};
 pub use gather::AsCompleted;
 pub use pool::{Metrics, Pool};
-pub use response::{Response, ResponseBody};
+pub use response::Response;
+pub use response_body::ResponseBody;
 
 /// A request with a [`Body`] of this crate.
 pub type Request = fcgi_proto::Request<Body>;
 
-/// The most that [`call`] and [`Client::call`] read of a body: 64 MiB.
-pub const MAX_CALL_BODY: usize = 64 * 1024 * 1024;
+/// A form with fields and files, each a [`Body`] of this crate; see [`Request::multipart`].
+///
+/// ```no_run
+/// use fcgi_async_std::{Body, Multipart, Part, Request};
+///
+/// # async fn f() -> std::io::Result<()> {
+/// let photo = Part::new(Body::open("photo.jpg").await?).file_name("photo.jpg").content_type("image/jpeg");
+/// let form = Multipart::new().text("title", "At the sea").part("photo", photo);
+/// let request = Request::post("/srv/upload.php").multipart(form);
+/// # Ok(()) }
+/// ```
+pub type Multipart = fcgi_proto::Multipart<Body>;
 
 /// Calls a script and returns the body of its response: the whole of FastCGI in one line.
 ///
@@ -58,12 +70,7 @@ where
     V: AsRef<[u8]>,
 {
     let client = Client::new(parse(address)?);
-    let mut form = form.into_iter().peekable();
-    let request = match form.peek() {
-        Some(_) => Request::post(script).form(form),
-        None => Request::get(script),
-    };
-    Ok(client.call(request).await?.into_body())
+    Ok(client.call(Request::get_or_post(script, form)).await?.into_body())
 }
 
 /// Sends requests to one application. Cheap to clone, and usable by any number of tasks at once.
@@ -86,19 +93,20 @@ where
 pub struct Client {
     address: Address,
     timeouts: Timeouts,
+    spool: SpoolConfig,
 }
 
 impl Client {
     /// A client that has not connected to anything yet.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, timeouts: Timeouts::default() }
+        Self { address, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
     }
 
     /// A client for this address, after a look whether somebody listens there.
     ///
     /// # Errors
-    /// [`Address`](ErrorKind::Address), [`Connect`](ErrorKind::Connect) or, after 3 s, [`Timeout`](ErrorKind::Timeout).
+    /// [`Address`](fcgi_proto::ErrorKind::Address), [`Connect`](fcgi_proto::ErrorKind::Connect) or, after 3 s, [`Timeout`](fcgi_proto::ErrorKind::Timeout).
     ///
     /// # Cancellation
     /// Safe.
@@ -116,6 +124,13 @@ impl Client {
         self
     }
 
+    /// Sets how bodies of unknown length are collected, for all requests that do not say so themselves.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = config;
+        self
+    }
+
     /// The address of the application.
     #[must_use]
     pub const fn address(&self) -> &Address {
@@ -124,23 +139,28 @@ impl Client {
 
     /// Sends a request, and returns once the head of the response has come.
     ///
-    /// The body of the request is sent while the response is read, so that neither side waits for the other. An
-    /// application may answer without reading the body; the rest of it is dropped then. A response of any status is a
+    /// A body of unknown length is collected first, see [`SpoolConfig`]; any other is sent while the response is read, so that neither side waits
+    /// for the other. An application may answer without reading the body; the rest of it is dropped then. A response of any status is a
     /// response.
     ///
     /// # Errors
-    /// See [`ErrorKind`]. The client stays usable.
+    /// See [`ErrorKind`](fcgi_proto::ErrorKind). The client stays usable.
     ///
     /// # Cancellation
     /// Dropping the future closes the connection, and the request with it; php notices at its next output.
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
+        self.exchange(request).await.map_err(|error| error.to(&self.address))
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
-        let timeouts = parts.timeouts.unwrap_or(self.timeouts);
+        let (parts, body, timeouts) =
+            body::prepare(request, self.spool, self.timeouts, started).await?;
+        let ready = started.elapsed();
         let io = dial(&self.address, started, &timeouts).await?;
         let link = Link::new(io, Config::default());
-        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)
-            .map_err(|error| error.to(&self.address))?;
+        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)?;
+        driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
@@ -148,7 +168,7 @@ impl Client {
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
-                Err(error) => return Err(error.to(&self.address)),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -156,8 +176,8 @@ impl Client {
     /// Sends a request and reads the whole response, a body of up to 64 MiB.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), and with the response inside: [`ScriptNotFound`](ErrorKind::ScriptNotFound) when
-    /// php-fpm ran no script, [`Status`](ErrorKind::Status) when the status is 400 or above.
+    /// As [`execute`](Self::execute), and with the response inside: [`ScriptNotFound`](fcgi_proto::ErrorKind::ScriptNotFound) when
+    /// php-fpm ran no script, [`Status`](fcgi_proto::ErrorKind::Status) when the status is 400 or above.
     ///
     /// # Cancellation
     /// As [`execute`](Self::execute).
@@ -166,33 +186,26 @@ impl Client {
         let response = self.execute(request).await?.collect(MAX_CALL_BODY).await?;
         response.error_for_status().map_err(|error| error.to(&self.address).with_script(script))
     }
-
-    fn refused(&self, error: fcgi_proto::RequestError) -> Error {
-        Error::new(ErrorKind::Request(error)).to(&self.address)
-    }
 }
 
-/// Connects within the limits, which count from `started`.
+/// Connects within the limits; the whole exchange has begun at `started`.
 async fn dial(address: &Address, started: Instant, timeouts: &Timeouts) -> Result<Stream, Error> {
-    let limits = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)];
-    within(started, limits, Stream::connect(address))
+    let wait = timeouts.wait(Phase::Connect, started.elapsed());
+    within(started, wait, Stream::connect(address))
         .await
         .map_err(|error| error.to(address))?
         .map_err(|error| Error::connect(address, error))
 }
 
-/// Waits no longer than the shortest of some limits, which count from `started`.
+/// Waits no longer than `wait` says, which counts from `started`.
 async fn within<T>(
     started: Instant,
-    limits: [(Option<Duration>, Phase); 2],
+    wait: Option<Wait>,
     future: impl Future<Output = T>,
 ) -> Result<T, Error> {
-    let shortest = limits.into_iter().filter_map(|(limit, phase)| Some((limit?, phase)));
-    let Some((limit, phase)) = shortest.min_by_key(|(limit, _)| *limit) else {
-        return Ok(future.await);
-    };
-    let result = time::until(started.checked_add(limit), future).await;
-    result.ok_or_else(|| Error::timeout(phase, limit))
+    let deadline = wait.and_then(|wait| Some((wait, started.checked_add(wait.deadline)?)));
+    let Some((wait, deadline)) = deadline else { return Ok(future.await) };
+    time::until(Some(deadline), future).await.ok_or_else(|| Error::expired(wait))
 }
 
 fn parse(address: &str) -> Result<Address, Error> {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::Config as ConnectionConfig;
+use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
 use fcgi_proto::pool::{Config, Pool as Policy, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, Timeouts};
+use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts};
 
+use super::body::prepare;
 use super::driver::{Driver, Link, Owned};
 use super::lease::Lease;
 use super::shared::{NoPlace, Place, Shared};
-use super::{Body, MAX_CALL_BODY, Request, Response, ResponseBody, dial, within};
+use super::{Body, Request, Response, ResponseBody, dial, within};
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
 /// number of tasks at once.
@@ -35,6 +36,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     addresses: Arc<[Address]>,
     timeouts: Timeouts,
+    spool: SpoolConfig,
 }
 
 /// Figures of a [`Pool`], those of its policy among them.
@@ -60,13 +62,21 @@ impl Pool {
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
         let addresses: Arc<[Address]> = addresses.into_iter().collect();
         let shared = Shared::new(Policy::new(config, addresses.len()));
-        Self { shared, addresses, timeouts: Timeouts::default() }
+        Self { shared, addresses, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
     }
 
     /// Sets the time limits of all requests that bring none of their own.
     #[must_use]
     pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how bodies of unknown length are collected, before a place is asked for, for all requests that do not say so
+    /// themselves.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = config;
         self
     }
 
@@ -83,15 +93,15 @@ impl Pool {
     /// Dropping the future closes its connection, or leaves the queue. No place is lost.
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, mut body) =
-            request.into_parts().map_err(|error| Error::new(ErrorKind::Request(error)))?;
+        let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
+            .await
+            .map_err(|error| error.to(self.address(0)))?;
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
-            let spare = body.try_clone();
-            match self.attempt(&parts, body, started, spare.is_some(), &mut tries).await {
+            match self.attempt(&parts, body, timeouts, started, &mut tries).await {
                 Ok(response) => return Ok(response),
-                Err((error, false)) => return Err(error),
-                Err((error, true)) => body = spare.ok_or(error)?,
+                Err((error, None)) => return Err(error),
+                Err((_, Some(again))) => body = again,
             }
         }
     }
@@ -115,26 +125,32 @@ impl Pool {
         self.shared.metrics()
     }
 
-    /// One attempt; an error comes with whether to try again.
+    /// One attempt; an error comes with the body, whole, when there should be another.
     async fn attempt(
         &self,
         parts: &Parts,
         body: Body,
+        timeouts: Timeouts,
         started: Instant,
-        is_replayable: bool,
         tries: &mut Tries,
-    ) -> Result<Response, (Error, bool)> {
-        let timeouts = parts.timeouts.unwrap_or(self.timeouts);
-        let place = self.acquire(started, &timeouts).await.map_err(|error| (error, false))?;
+    ) -> Result<Response, (Error, Option<Body>)> {
+        let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
         let address = self.address(place.upstream).clone();
-        let (place, link) =
-            self.connect(place, &address, started, &timeouts).await.map_err(|error| {
+        let queued = started.elapsed();
+        let (place, link) = match self.connect(place, &address, started, &timeouts).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Nothing was sent, and nothing of the body was read.
                 tries.failed_dials += 1;
                 let again = may_dial_again(tries.failed_dials, self.addresses.len());
-                (error, is_replayable && again)
-            })?;
+                return Err((error, again.then_some(body)));
+            }
+        };
+        let spare = body.try_clone();
+        let connect = started.elapsed().saturating_sub(queued);
         let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
-            .map_err(|error| (error.to(&address), false))?;
+            .map_err(|error| (error.to(&address), None))?;
+        driver.exchange_mut().handle_connection(queued, connect);
         loop {
             match poll_fn(|cx| driver.poll_output(cx)).await {
                 Ok(Owned::Head(head, first)) => {
@@ -143,9 +159,10 @@ impl Pool {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let again = driver.may_retry(is_replayable, tries.number);
+                    let may_retry = driver.may_retry(spare.is_some(), tries.number);
                     tries.number += 1;
-                    self.shared.count(|counts| counts.retries += u64::from(again));
+                    let again = spare.filter(|_| may_retry);
+                    self.shared.count(|counts| counts.retries += u64::from(again.is_some()));
                     return Err((error.to(&address), again));
                 }
             }
@@ -153,8 +170,8 @@ impl Pool {
     }
 
     async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
-        let limits = [(timeouts.queue(), Phase::Queue), (timeouts.total(), Phase::Total)];
-        let place = within(started, limits, self.shared.acquire())
+        let wait = timeouts.wait(Phase::Queue, started.elapsed());
+        let place = within(started, wait, self.shared.acquire())
             .await
             .map_err(|error| error.to(self.address(0)))?;
         place.map_err(|reason| self.no_place(&reason, timeouts))

@@ -1,14 +1,9 @@
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use bytes::Bytes;
+use fcgi_proto::cgi::{FullResponse, Headers, ResponseHead};
+use fcgi_proto::client::{Chunk, Timings};
+use fcgi_proto::{Address, Error};
 
-use bytes::{Buf, Bytes, BytesMut};
-use fcgi_proto::cgi::{FullResponse, ResponseHead};
-use fcgi_proto::client::End;
-use fcgi_proto::{Address, Error, ErrorKind};
-use futures_io::{AsyncBufRead, AsyncRead};
-
-use super::driver::{Driver, Owned};
+use super::response_body::ResponseBody;
 
 /// A response whose head has come and whose body may still come.
 ///
@@ -24,6 +19,12 @@ impl Response {
         Self { head, body }
     }
 
+    /// Who answered.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        self.body.address()
+    }
+
     /// Status, reason and headers.
     #[must_use]
     pub const fn head(&self) -> &ResponseHead {
@@ -36,13 +37,36 @@ impl Response {
         self.head.status()
     }
 
+    /// The words behind the status code; empty when there are none.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        self.head.reason()
+    }
+
+    /// All headers in the order they came, with repeats.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        self.head.headers()
+    }
+
+    /// The values of `Set-Cookie`, in order.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.head.set_cookies()
+    }
+
     /// The first value of a header; the name is compared without case.
     #[must_use]
     pub fn header(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.head.header(name)
     }
 
-    /// The body.
+    /// The body, to look at what is known of it.
+    #[must_use]
+    pub const fn body(&self) -> &ResponseBody {
+        &self.body
+    }
+
+    /// The body, to read it.
     pub const fn body_mut(&mut self) -> &mut ResponseBody {
         &mut self.body
     }
@@ -61,10 +85,30 @@ impl Response {
         self.body.chunk().await
     }
 
+    /// The next piece of the body or of the error output; see [`ResponseBody::output`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn output(&mut self) -> Result<Option<Chunk>, Error> {
+        self.body.output().await
+    }
+
+    /// How long each phase took so far; [`Timings::total`] is there once the response has ended.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        self.body.timings()
+    }
+
+    /// The exit status of the application (section 5.5), once the response has ended; PHP always says 0.
+    #[must_use]
+    pub fn app_status(&self) -> Option<u32> {
+        self.body.end().map(|end| end.app_status)
+    }
+
     /// Reads the whole body, up to `limit` bytes.
     ///
     /// # Errors
-    /// As [`ResponseBody::chunk`], and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
+    /// As [`ResponseBody::chunk`], and [`TooLarge`](fcgi_proto::ErrorKind::TooLarge) beyond the limit.
     ///
     /// # Cancellation
     /// Dropping the future aborts the request, as it owns the response.
@@ -73,170 +117,5 @@ impl Response {
         let app_status = self.body.end().map_or(0, |end| end.app_status);
         let stderr = Bytes::from(self.body.take_stderr());
         Ok(FullResponse::new(self.head, body, stderr, app_status))
-    }
-}
-
-/// The body of a response as it comes, with the error output beside it.
-///
-/// It is a [`Stream`](futures_core::Stream) of [`Bytes`], an [`AsyncRead`] and [`AsyncBufRead`], has
-/// [`chunk`](Self::chunk), and with the feature `http-body` is an `http_body::Body`. It ends cleanly only when the application ended the request (END_REQUEST) and the body is as long as its `Content-Length`;
-/// else it ends with an error, so that a cut response is never taken for a whole one.
-#[derive(Debug)]
-pub struct ResponseBody {
-    driver: Driver,
-    address: Address,
-    /// What came and was not taken: with the head at first, of a piece that a reader has begun later.
-    rest: Bytes,
-    is_over: bool,
-}
-
-impl ResponseBody {
-    pub(super) const fn new(driver: Driver, address: Address, rest: Bytes) -> Self {
-        Self { driver, address, rest, is_over: false }
-    }
-
-    /// The next piece of the body, `None` at its end.
-    ///
-    /// # Errors
-    /// The connection broke, a limit passed, or the application broke the protocol; every later call gives `None`.
-    ///
-    /// # Cancellation
-    /// Safe: nothing is lost when the future is dropped. The request goes on only while somebody polls.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
-    }
-
-    /// Reads the rest of the body, up to `limit` bytes.
-    ///
-    /// # Errors
-    /// As [`chunk`](Self::chunk), and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
-    ///
-    /// # Cancellation
-    /// What was read is lost when the future is dropped.
-    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let mut rest = BytesMut::new();
-        let mut total = first.len();
-        while total <= limit {
-            let Some(chunk) = self.chunk().await? else {
-                // A body in one piece needs no copy.
-                return Ok(if rest.is_empty() { first } else { rest.freeze() });
-            };
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            total += chunk.len();
-            rest.extend_from_slice(&chunk);
-        }
-        let exchange = self.driver.exchange();
-        Err(Error::new(ErrorKind::TooLarge { limit })
-            .to(&self.address)
-            .at(exchange.phase())
-            .with_bytes(exchange.bytes_sent(), exchange.bytes_received())
-            .begun(true))
-    }
-
-    /// [`chunk`](Self::chunk) for a hand-written future.
-    ///
-    /// # Errors
-    /// As [`chunk`](Self::chunk).
-    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
-        }
-        while !self.is_over {
-            match ready!(self.driver.poll_output(cx)) {
-                Ok(Owned::Body(data) | Owned::Head(_, data)) => return Poll::Ready(Ok(Some(data))),
-                Ok(Owned::Stderr) => {}
-                Ok(Owned::End) => self.is_over = true,
-                Err(error) => {
-                    self.is_over = true;
-                    return Poll::Ready(Err(error.to(&self.address)));
-                }
-            }
-        }
-        Poll::Ready(Ok(None))
-    }
-
-    /// The error output so far: up to 256 KiB that were not taken.
-    #[must_use]
-    pub fn stderr(&self) -> &[u8] {
-        self.driver.exchange().stderr()
-    }
-
-    /// Takes the error output so far, which makes room for more.
-    pub fn take_stderr(&mut self) -> Vec<u8> {
-        self.driver.exchange_mut().take_stderr()
-    }
-
-    /// How many bytes of error output came beyond what is kept.
-    #[must_use]
-    pub const fn stderr_dropped(&self) -> u64 {
-        self.driver.exchange().stderr_dropped()
-    }
-
-    /// How the response ended, once it has.
-    #[must_use]
-    pub const fn end(&self) -> Option<End> {
-        self.driver.exchange().end()
-    }
-
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        self.poll_chunk(cx).map(Result::transpose)
-    }
-}
-
-impl futures_core::Stream for ResponseBody {
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_item(cx)
-    }
-}
-
-impl AsyncRead for ResponseBody {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let data = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let count = data.len().min(buf.len());
-        buf.split_at_mut(count).0.copy_from_slice(data.split_at(count).0);
-        self.consume(count);
-        Poll::Ready(Ok(count))
-    }
-}
-
-/// The errors hold the [`Error`].
-impl AsyncBufRead for ResponseBody {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        if this.rest.is_empty() {
-            this.rest = ready!(this.poll_chunk(cx))?.unwrap_or_default();
-        }
-        Poll::Ready(Ok(&this.rest))
-    }
-
-    fn consume(mut self: Pin<&mut Self>, count: usize) {
-        let count = count.min(self.rest.len());
-        self.rest.advance(count);
-    }
-}
-
-#[cfg(feature = "http-body")]
-impl http_body::Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Error>>> {
-        self.get_mut().poll_item(cx).map_ok(http_body::Frame::data)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.is_over
     }
 }

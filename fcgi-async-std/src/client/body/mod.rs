@@ -1,31 +1,41 @@
+mod sources;
+mod spool;
+
 use std::error::Error as StdError;
-use std::fmt;
+use std::fs::File;
+use std::io::Seek;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
+use blocking::Unblock;
 use bytes::Bytes;
 use fcgi_proto::BodyLen;
+use fcgi_proto::multipart::Encoded;
 use futures_core::Stream;
 use futures_io::AsyncRead;
-
-use crate::io::ReadBuf;
+#[cfg(feature = "http-body")]
+use sources::HttpStream;
+use sources::{MapErr, ReaderStream};
+pub(super) use spool::prepare;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// The body of a request: nothing, bytes, or a stream.
+/// The body of a request: nothing, bytes, a file, a stream, or a form of them all.
 ///
-/// A stream is read only as fast as the application takes it, 64 KiB ahead at most, and is dropped when the application
-/// has answered without it. A stream of unknown length is sent without CONTENT_LENGTH: php reads no body then.
+/// A stream or file is read only as fast as the application takes it, 64 KiB ahead at most, and is dropped when the
+/// application has answered without it. One that is not as long as it said is an error with a
+/// [`LengthError`](fcgi_proto::LengthError) behind it. One of unknown length is collected before anything is sent, since
+/// php reads no body without its length; see [`SpoolConfig`](fcgi_proto::SpoolConfig).
 ///
 /// ```
 /// use fcgi_async_std::{Body, Request};
 ///
 /// let request = Request::post("/srv/upload.php").body("0"); // a body like any other
 /// # async fn f() -> std::io::Result<()> {
-/// let file = smol::fs::File::open("video.mp4").await?;
-/// let len = file.metadata().await?.len();
-/// let request = Request::post("/srv/upload.php").body(Body::reader(file, Some(len)));
+/// let request = Request::post("/srv/upload.php").body(Body::open("video.mp4").await?);
 /// # Ok(()) }
 /// ```
 #[derive(Default)]
@@ -40,6 +50,7 @@ enum Kind {
         stream: BoxStream,
         len: Option<u64>,
     },
+    Form(Box<Encoded<Body>>),
 }
 
 impl Body {
@@ -79,8 +90,42 @@ impl Body {
     /// What a reader gives until its end. `len` is its true length in bytes, where that is known.
     #[must_use]
     pub fn reader(reader: impl AsyncRead + Send + 'static, len: Option<u64>) -> Self {
-        let stream = ReaderStream { reader: Box::pin(reader), buf: ReadBuf::default() };
-        Self(Kind::Stream { stream: Box::pin(stream), len })
+        Self(Kind::Stream { stream: Box::pin(ReaderStream::new(reader)), len })
+    }
+
+    /// The content of the file with this name; see [`file`](Self::file).
+    ///
+    /// # Errors
+    /// As there, and when it cannot be opened.
+    pub async fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        blocking::unblock(|| Self::of_file(File::open(path)?)).await
+    }
+
+    /// What is in a file from its current position on.
+    ///
+    /// The length is what the file has now. When it grows or is cut before it was sent, that is an error of the request.
+    /// Anything but a regular file, such as a pipe, is a [`reader`](Self::reader) of unknown length. Reading never blocks
+    /// the executor.
+    ///
+    /// # Errors
+    /// The file does not tell its size or position.
+    pub async fn file(file: File) -> io::Result<Self> {
+        blocking::unblock(|| Self::of_file(file)).await
+    }
+
+    fn of_file(mut file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let len = match metadata.is_file() {
+            true => Some(metadata.len().saturating_sub(file.stream_position()?)),
+            false => None,
+        };
+        Ok(Self::unblocked(file, len))
+    }
+
+    /// A file, read where blocking harms nobody.
+    fn unblocked(file: File, len: Option<u64>) -> Self {
+        Self::reader(Unblock::with_capacity(READ_AHEAD, file), len)
     }
 
     /// The same body once more, unless it is a stream, which can be read only once.
@@ -89,6 +134,9 @@ impl Body {
             Kind::Empty => Some(Self::empty()),
             Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
             Kind::Stream { .. } => None,
+            Kind::Form(form) => {
+                form.try_clone(Self::try_clone).map(|form| Self(Kind::Form(Box::new(form))))
+            }
         }
     }
 
@@ -111,6 +159,7 @@ impl Body {
                 }
                 Poll::Ready(chunk)
             }
+            Kind::Form(form) => form.poll_chunk(|body| body.poll_chunk(cx)),
         }
     }
 }
@@ -121,6 +170,7 @@ impl BodyLen for Body {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Stream { len, .. } => *len,
+            Kind::Form(form) => form.content_length(),
         }
     }
 }
@@ -128,6 +178,12 @@ impl BodyLen for Body {
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Self(if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) })
+    }
+}
+
+impl From<Encoded<Self>> for Body {
+    fn from(form: Encoded<Self>) -> Self {
+        Self(Kind::Form(Box::new(form)))
     }
 }
 
@@ -152,65 +208,5 @@ impl fmt::Debug for Body {
     }
 }
 
-struct MapErr<S>(Pin<Box<S>>);
-
-impl<S, E> Stream for MapErr<S>
-where
-    S: Stream<Item = Result<Bytes, E>>,
-    E: Into<BoxError>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx).map_err(Into::into)
-    }
-}
-
-#[cfg(feature = "http-body")]
-struct HttpStream<B>(Pin<Box<B>>);
-
-#[cfg(feature = "http-body")]
-impl<B> Stream for HttpStream<B>
-where
-    B: http_body::Body,
-    B::Error: Into<BoxError>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let Some(frame) = ready!(self.0.as_mut().poll_frame(cx)) else {
-                return Poll::Ready(None);
-            };
-            match frame.map(http_body::Frame::into_data) {
-                Ok(Ok(mut data)) => {
-                    let len = bytes::Buf::remaining(&data);
-                    return Poll::Ready(Some(Ok(bytes::Buf::copy_to_bytes(&mut data, len))));
-                }
-                Ok(Err(_trailers)) => {}
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
-            }
-        }
-    }
-}
-
-struct ReaderStream<R> {
-    reader: Pin<Box<R>>,
-    buf: ReadBuf,
-}
-
-impl<R: AsyncRead> Stream for ReaderStream<R> {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let data = ready!(this.buf.poll_read(this.reader.as_mut(), READ_SIZE, cx));
-        Poll::Ready(match data {
-            Ok(data) if data.is_empty() => None,
-            Ok(data) => Some(Ok(data)),
-            Err(error) => Some(Err(error.into())),
-        })
-    }
-}
-
-const READ_SIZE: usize = 32 * 1024;
+/// How far a file is read ahead.
+const READ_AHEAD: usize = 64 * 1024;
