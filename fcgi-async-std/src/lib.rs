@@ -23,6 +23,10 @@
 //! See [`server`]: a handler for each request, behind any web server.
 //!
 //! # Features
+//! `tracing`, off by default: spans and events of requests, of clients and servers alike, with the target `fcgi`: connects,
+//! requests with method, script and address, first bytes, ends, retries, timeouts. Secrets are left out
+//! ([`fcgi_proto::trace::masked`]).
+//!
 //! `http-body` adds [`http_body`](https://docs.rs/http-body) for the bodies of requests and responses, `json`
 //! adds `Request::json` for values of serde. None by default.
 

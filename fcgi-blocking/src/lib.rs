@@ -23,6 +23,11 @@
 //! serve(Listener::bind("127.0.0.1:9000")?, hello)?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # Features
+//! `tracing`, off by default: spans and events of requests, of clients and servers alike, with the target `fcgi`: connects,
+//! requests with method, script and address, first bytes, ends, retries, timeouts. Secrets are left out
+//! ([`fcgi_proto::trace::masked`]).
 
 mod client;
 mod connect;

@@ -50,6 +50,7 @@ pub mod pool;
 mod request;
 pub mod server;
 mod slots;
+mod telemetry;
 mod timeouts;
 pub mod trace;
 pub mod wire;

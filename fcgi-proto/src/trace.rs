@@ -15,11 +15,73 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::Params;
 use crate::decode::{Decoder, Piece};
 use crate::error::ProtocolError;
 use crate::params::is_secret;
+use crate::telemetry;
 use crate::wire::{BODY_LEN, BeginRequest, EndRequest, Header, RecordType, UnknownType};
+use crate::{Address, Params};
+
+/// Parameters for a log: as a list of names and values, without secrets.
+///
+/// Values are left out of names that [`is_secret`] knows, and so are queries, which hold tokens often enough: of
+/// QUERY_STRING, and behind the `?` of REQUEST_URI and HTTP_REFERER. Their lengths are shown instead.
+///
+/// ```
+/// use fcgi_proto::{Params, trace::masked};
+///
+/// let params: Params =
+///     [("REQUEST_URI", "/reset?code=s3cret"), ("HTTP_COOKIE", "a=1")].into_iter().collect();
+/// assert_eq!(format!("{:?}", masked(&params)), r#"{"REQUEST_URI": "/reset?<11 bytes>", "HTTP_COOKIE": "<3 bytes>"}"#);
+/// ```
+#[must_use]
+pub const fn masked(params: &Params) -> impl fmt::Debug {
+    Masked(params)
+}
+
+struct Masked<'p>(&'p Params);
+
+impl fmt::Debug for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.0 {
+            let shown = match name {
+                _ if is_secret(name) => &[],
+                b"QUERY_STRING" => &[],
+                b"REQUEST_URI" | b"HTTP_REFERER" => without_query(value),
+                _ => value,
+            };
+            let (hidden, mark) = match value.len() - shown.len() {
+                0 => (0, ""),
+                hidden if shown.is_empty() => (hidden, ""),
+                hidden => (hidden - 1, "?"),
+            };
+            let name = format_args!("\"{}\"", name.escape_ascii());
+            let value = shown.escape_ascii();
+            if hidden > 0 {
+                map.entry(&name, &format_args!("\"{value}{mark}<{hidden} bytes>\""));
+            } else {
+                map.entry(&name, &format_args!("\"{value}\""));
+            }
+        }
+        map.finish()
+    }
+}
+
+/// What stands before the `?`.
+pub(crate) fn without_query(target: &[u8]) -> &[u8] {
+    target.split(|&byte| byte == b'?').next().unwrap_or_default()
+}
+
+/// For adapters: a connection to an application was made. With the feature `tracing` it is told as an event.
+pub fn connected(address: &Address) {
+    telemetry::connected(address);
+}
+
+/// For adapters: a request is sent again, after so many attempts. With the feature `tracing` it is told as an event.
+pub fn retrying(attempts: u32) {
+    telemetry::retrying(attempts);
+}
 
 /// How many bytes of a stream record are kept to show: parameters whole up to this, other content a short start.
 const KEPT: usize = 64 * 1024;

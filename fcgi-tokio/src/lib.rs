@@ -16,6 +16,10 @@
 //! See [`server`]: a handler for each request, behind any web server.
 //!
 //! # Features
+//! `tracing`, off by default: spans and events of requests, of clients and servers alike, with the target `fcgi`: connects,
+//! requests with method, script and address, first bytes, ends, retries, timeouts. Secrets are left out
+//! ([`fcgi_proto::trace::masked`]).
+//!
 //! `tower`, off by default: [`serve_tower`](server::Tower) for applications that are tower services, such as axum's
 //! `Router`, and `AuthorizerLayer`, which asks a FastCGI authorizer before a request goes on to such a service.
 

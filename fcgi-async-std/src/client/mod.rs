@@ -15,7 +15,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::{Config, MAX_CALL_BODY};
-use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, Wait};
+use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, Wait, trace};
 
 use crate::socket::Stream;
 use crate::time;
@@ -158,7 +158,7 @@ impl Client {
             body::prepare(request, self.spool, self.timeouts, started).await?;
         let ready = started.elapsed();
         let io = dial(&self.address, started, &timeouts).await?;
-        let link = Link::new(io, Config::default());
+        let link = Link::new(io, Config::default().peer(&self.address));
         let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)?;
         driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
         loop {
@@ -195,6 +195,7 @@ async fn dial(address: &Address, started: Instant, timeouts: &Timeouts) -> Resul
         .await
         .map_err(|error| error.to(address))?
         .map_err(|error| Error::connect(address, error))
+        .inspect(|_| trace::connected(address))
 }
 
 /// Waits no longer than `wait` says, which counts from `started`.

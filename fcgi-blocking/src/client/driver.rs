@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use fcgi_proto::cgi::ResponseHead;
 use fcgi_proto::client::{Config, Connection, Exchange, Output};
-use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
+use fcgi_proto::{Address, Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use rustix::event::{PollFd, PollFlags};
 
 use super::body::{Body, Source};
@@ -57,12 +57,13 @@ pub(super) enum News {
 impl Driver {
     pub(super) fn begin(
         socket: Socket,
+        address: &Address,
         parts: &Parts,
         body: Body,
         timeouts: Timeouts,
         started: Instant,
     ) -> Result<Self, Error> {
-        let mut conn = Connection::new(Config::default());
+        let mut conn = Connection::new(Config::default().peer(address));
         let exchange = Exchange::begin(&mut conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
         let body = Source::new(body).map_err(|error| exchange.failed_body(error))?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts};
+use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts, trace};
 
 use crate::connect::{Failure, connect};
 use crate::socket::Socket;
@@ -121,7 +121,7 @@ impl Client {
         let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
         let timeouts = parts.timeouts.unwrap_or(self.timeouts);
         let socket = self.dial(started, &timeouts)?;
-        let mut driver = Driver::begin(socket, &parts, body, timeouts, started)
+        let mut driver = Driver::begin(socket, &self.address, &parts, body, timeouts, started)
             .map_err(|error| error.to(&self.address))?;
         loop {
             match driver.next() {
@@ -154,15 +154,17 @@ impl Client {
             .filter_map(|(limit, phase)| Some((limit?, phase)))
             .min_by_key(|(limit, _)| *limit);
         let deadline = limit.and_then(|(limit, _)| started.checked_add(limit));
-        connect(&self.address, deadline).map_err(|failure| match (failure, limit) {
-            (Failure::TimedOut, Some((limit, phase))) => {
-                Error::timeout(phase, limit).to(&self.address)
-            }
-            (Failure::TimedOut, None) => {
-                Error::connect(&self.address, std::io::ErrorKind::TimedOut.into())
-            }
-            (Failure::Io(error), _) => Error::connect(&self.address, error),
-        })
+        connect(&self.address, deadline)
+            .map_err(|failure| match (failure, limit) {
+                (Failure::TimedOut, Some((limit, phase))) => {
+                    Error::timeout(phase, limit).to(&self.address)
+                }
+                (Failure::TimedOut, None) => {
+                    Error::connect(&self.address, std::io::ErrorKind::TimedOut.into())
+                }
+                (Failure::Io(error), _) => Error::connect(&self.address, error),
+            })
+            .inspect(|_| trace::connected(&self.address))
     }
 
     fn refused(&self, error: fcgi_proto::RequestError) -> Error {

@@ -1,6 +1,6 @@
 use core::num::NonZeroU16;
 
-use crate::limits;
+use crate::{Address, limits};
 
 /// How a [`Connection`](super::Connection) behaves and what it admits.
 ///
@@ -20,9 +20,19 @@ pub struct Config {
     pub(super) split_large_pairs: bool,
     pub(super) request_window: usize,
     pub(super) connection_window: usize,
+    pub(super) peer: Option<Address>,
 }
 
 impl Config {
+    /// Who is asked, for the spans of `tracing`; of no other effect.
+    #[must_use]
+    pub fn peer(mut self, address: &Address) -> Self {
+        if cfg!(feature = "tracing") {
+            self.peer = Some(address.clone());
+        }
+        self
+    }
+
     /// Whether to ask the application to leave the connection open after a request (`FCGI_KEEP_CONN`, section 5.1).
     /// Default: no.
     ///
@@ -114,6 +124,7 @@ impl Default for Config {
             split_large_pairs: false,
             request_window: limits::REQUEST_WINDOW,
             connection_window: limits::CONNECTION_WINDOW,
+            peer: None,
         }
     }
 }

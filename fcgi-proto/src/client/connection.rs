@@ -5,6 +5,7 @@ use super::account::Account;
 use super::ids::Ids;
 use super::phase::{Open, Phase};
 use super::{Config, Event, Request};
+use crate::Address;
 use crate::decode::Decoder;
 use crate::error::{BeginError, ProtocolError};
 use crate::limits::FreeRecords;
@@ -54,6 +55,11 @@ pub(super) enum State {
 }
 
 impl Connection {
+    /// [`Config::peer`].
+    pub(super) const fn peer(&self) -> Option<&Address> {
+        self.config.peer.as_ref()
+    }
+
     /// A connection on which nothing has been sent.
     #[must_use]
     pub fn new(config: Config) -> Self {

@@ -54,6 +54,7 @@ impl Exchange {
 
     /// Adds how far this exchange has come.
     fn tell(&self, error: Error) -> Error {
+        self.note_failure(error.code());
         error
             .at(self.phase())
             .with_bytes(self.bytes_sent(), self.bytes_received())

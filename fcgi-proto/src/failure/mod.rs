@@ -18,6 +18,7 @@ use crate::address::{Address, AddressError};
 use crate::cgi::{BodyError, FullResponse, HeadError, ResponseError};
 use crate::error::{BeginError, ProtocolError};
 use crate::request::RequestError;
+use crate::telemetry;
 use crate::timeouts::{Phase, Wait};
 
 type Source = Box<dyn StdError + Send + Sync>;
@@ -86,12 +87,16 @@ impl Error {
     /// No connection could be made.
     #[must_use]
     pub fn connect(address: &Address, error: io::Error) -> Self {
+        telemetry::connect_failed(address, &error);
         Self::new(ErrorKind::Connect).at(Phase::Connect).to(address).caused_by(error)
     }
 
     /// A time limit has passed. For [`Phase::Connect`] and [`Phase::Queue`] nothing was sent.
     #[must_use]
     pub fn timeout(phase: Phase, limit: Duration) -> Self {
+        if matches!(phase, Phase::Connect | Phase::Queue) {
+            telemetry::timed_out(phase, limit);
+        }
         let mut error = Self::new(ErrorKind::Timeout).at(phase);
         error.inner.limit = Some(limit);
         error

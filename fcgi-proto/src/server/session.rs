@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::exchange::{Exchange, Hub, InputStream, Outcome, OutputError};
 use super::{Connection, Event, Refusal, Settings};
+use crate::telemetry;
 use crate::{Outgoing, Params, ProtocolError, RequestKey, Role};
 
 /// A connection whose requests are answered by handlers of their own: the decisions that every adapter's server shares.
@@ -242,7 +243,7 @@ impl Session {
             Event::StdinEnd { key } => self.complete(key, InputStream::Stdin),
             Event::DataEnd { key } => self.complete(key, InputStream::Data),
             Event::Aborted { key } => self.on_aborted(key),
-            Event::Refused { .. } => {}
+            Event::Refused { request_id, reason } => telemetry::refused(request_id, &reason),
         }
         None
     }
@@ -254,9 +255,8 @@ impl Session {
             }
             return None;
         }
-        let is_head = params.get("REQUEST_METHOD") == Some(b"HEAD");
         let hub = Arc::clone(&self.hub);
-        let exchange = Arc::new(Exchange::new(key, role, is_head, hub, &self.settings));
+        let exchange = Arc::new(Exchange::new(key, role, &params, hub, &self.settings));
         self.requests.insert(key, Open(Arc::clone(&exchange)));
         Some(Incoming { role, params, exchange })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
 use fcgi_proto::pool::{Config, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts};
+use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace};
 use tokio::time::Instant;
 
 use super::body::prepare;
@@ -185,6 +185,9 @@ impl Pool {
                     let may_retry = driver.may_retry(spare.is_some(), tries.number);
                     tries.number += 1;
                     let again = spare.filter(|_| may_retry);
+                    if again.is_some() {
+                        trace::retrying(tries.number - 1);
+                    }
                     self.shared.count(|counts| counts.retries += u64::from(again.is_some()));
                     return Err((error.to(&address), again));
                 }
@@ -214,7 +217,10 @@ impl Pool {
         match dial(address, started, timeouts).await {
             Ok(io) => {
                 lease.on_connected();
-                Ok((lease, Link::new(io, ConnectionConfig::default().keep_conn(true))))
+                Ok((
+                    lease,
+                    Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address)),
+                ))
             }
             Err(error) => {
                 lease.on_connect_error(&error);

@@ -17,6 +17,7 @@ use super::{Connection, Event, Timings};
 use crate::cgi::{BodyError, Piece, ResponseDecoder, ResponseError};
 use crate::error::{BeginError, SendError};
 use crate::request::Account;
+use crate::telemetry::ClientSpan;
 use crate::{Parts, Phase, ProtocolStatus, RequestKey, Timeouts};
 
 /// One request and its response on a [`Connection`]: the decisions that every adapter's client shares.
@@ -63,6 +64,7 @@ pub struct Exchange {
     bytes_sent: u64,
     bytes_received: u64,
     end: Option<End>,
+    span: ClientSpan,
 }
 
 /// ```text
@@ -108,6 +110,7 @@ impl Exchange {
             bytes_sent: 0,
             bytes_received: 0,
             end: None,
+            span: ClientSpan::new(parts.role, &parts.params, conn.peer()),
         })
     }
 
@@ -192,6 +195,9 @@ impl Exchange {
 
     /// Says that so many bytes were read.
     pub fn handle_read(&mut self, count: usize, now: Duration) {
+        if self.bytes_received == 0 && count > 0 {
+            self.span.first_byte(now);
+        }
         self.bytes_received += count as u64;
         self.clock.on_read(count, now);
         self.deadlines.on_progress(now, Waiting::Progress);
@@ -295,6 +301,12 @@ impl Exchange {
         self.end.is_some_and(|end| end.is_body_sent) && conn.is_idle()
     }
 
+    /// For the log.
+    #[cfg(feature = "std")]
+    pub(crate) fn note_failure(&self, error: &str) {
+        self.span.failed(error, self.phase(), self.bytes_sent, self.bytes_received);
+    }
+
     fn on_stdout<'b>(&mut self, mut data: &'b [u8]) -> Result<Option<Output<'b>>, ExchangeError> {
         match self.poll_response(&mut data)? {
             None => Ok(None),
@@ -303,6 +315,7 @@ impl Exchange {
                 self.has_head = true;
                 self.clock.on_head();
                 let head = self.response.take_head().unwrap_or_default();
+                self.span.head(head.status());
                 let body = match self.poll_response(&mut data)? {
                     Some(Piece::Body(body)) => body,
                     _ => &[],
@@ -339,6 +352,7 @@ impl Exchange {
         let end = End { app_status, is_body_sent, body_excess };
         self.end = Some(end);
         self.clock.on_end();
+        self.span.ended(end, self.bytes_sent, self.bytes_received);
         Ok(end)
     }
 }

@@ -22,7 +22,9 @@ impl Exchange {
         let result = poll_fn(|cx| {
             self.resume();
             // After a panic the future is not polled again.
-            match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            match catch_unwind(AssertUnwindSafe(|| {
+                self.span.in_scope(|| handler.as_mut().poll(cx))
+            })) {
                 Ok(Poll::Pending) => {
                     self.pause();
                     Poll::Pending
@@ -49,6 +51,7 @@ impl Exchange {
     }
 
     fn fail(&self, why: &str) {
+        self.span.failed(why);
         let mut state = self.lock();
         state.output.push_slice(OutputStream::Stderr, why.as_bytes());
         state.output.push_slice(OutputStream::Stderr, b"\n");
@@ -61,6 +64,7 @@ impl Exchange {
     }
 
     fn end(&self, app_status: u32) {
+        self.span.ended(app_status);
         let mut state = self.lock();
         state.app_status = Some(app_status);
         state.is_running = false;

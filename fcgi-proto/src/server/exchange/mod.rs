@@ -24,7 +24,8 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 use super::Settings;
-use crate::{RequestKey, Role};
+use crate::telemetry::ServerSpan;
+use crate::{Params, RequestKey, Role};
 use aborted::Waiters;
 use input::Input;
 use output::Output;
@@ -52,6 +53,7 @@ pub struct Exchange {
     key: RequestKey,
     hub: Arc<Hub>,
     is_head: bool,
+    span: ServerSpan,
     state: Mutex<State>,
 }
 
@@ -112,7 +114,7 @@ impl Exchange {
     pub(super) fn new(
         key: RequestKey,
         role: Role,
-        is_head: bool,
+        params: &Params,
         hub: Arc<Hub>,
         settings: &Settings,
     ) -> Self {
@@ -133,7 +135,9 @@ impl Exchange {
             app_status: None,
             output_error: None,
         };
-        Self { key, hub, is_head, state: Mutex::new(state) }
+        let is_head = params.get("REQUEST_METHOD") == Some(b"HEAD");
+        let span = ServerSpan::new(role, params);
+        Self { key, hub, is_head, span, state: Mutex::new(state) }
     }
 
     /// Hands input to the handler; gives it back when there is no room, and announces the request once there is.
@@ -151,7 +155,12 @@ impl Exchange {
     /// The web server has lost interest. `error` is what further writes get; none when they may still reach somebody.
     pub(super) fn abort(&self, error: Option<OutputError>) {
         let mut state = self.lock();
-        state.is_aborted = true;
+        if !core::mem::replace(&mut state.is_aborted, true)
+            && state.app_status.is_none()
+            && !matches!(state.output_error, Some(OutputError::Ended))
+        {
+            self.span.aborted();
+        }
         let readers = [state.stdin.cut(), state.data.cut()];
         let writers = match error {
             Some(error) => state.fail(error),
