@@ -317,8 +317,9 @@ impl Builder {
     }
 }
 
-/// As [`Builder::pool`] says.
-fn default_pool() -> PoolConfig {
+/// The settings that [`Builder::pool`] replaces, as a place to start from.
+#[must_use]
+pub fn default_pool() -> PoolConfig {
     PoolConfig::default().max_connections(128).max_idle(4).idle_timeout(Duration::from_secs(2))
 }
 

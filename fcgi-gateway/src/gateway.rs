@@ -107,6 +107,12 @@ impl Gateway {
         self.inner.upstreams.pool().metrics()
     }
 
+    /// The addresses of the application that requests go to now.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<fcgi_tokio::Address> {
+        self.inner.upstreams.pool().addresses()
+    }
+
     /// Whether some address of the application accepts connections now.
     ///
     /// Says nothing about whether it answers: a busy one does not at once.

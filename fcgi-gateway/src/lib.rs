@@ -79,7 +79,7 @@ pub mod supervisor;
 pub mod upstream;
 
 pub use body::Body;
-pub use builder::{BuildError, Builder};
+pub use builder::{BuildError, Builder, default_pool};
 pub use connection::Connection;
 pub use gateway::Gateway;
 

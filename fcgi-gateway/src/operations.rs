@@ -3,8 +3,8 @@
 use core::convert::Infallible;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -46,7 +46,7 @@ pub struct Operations {
 #[derive(Debug)]
 struct Inner {
     metrics: Metrics,
-    gateways: Vec<Gateway>,
+    gateways: Mutex<Vec<Gateway>>,
     is_draining: AtomicBool,
 }
 
@@ -54,11 +54,18 @@ impl Operations {
     /// Answers for these gateways, whose pools are added to the metrics.
     #[must_use]
     pub fn new(metrics: Metrics, gateways: impl IntoIterator<Item = Gateway>) -> Self {
+        let inner =
+            Inner { metrics, gateways: Mutex::default(), is_draining: AtomicBool::new(false) };
+        let operations = Self { inner: Arc::new(inner) };
+        operations.set_gateways(gateways);
+        operations
+    }
+
+    /// Answers for these gateways from now on, as after other settings were read.
+    pub fn set_gateways(&self, gateways: impl IntoIterator<Item = Gateway>) {
         let gateways = Vec::from_iter(gateways);
-        for gateway in &gateways {
-            metrics.add_pool(gateway);
-        }
-        Self { inner: Arc::new(Inner { metrics, gateways, is_draining: AtomicBool::new(false) }) }
+        self.inner.metrics.set_pools(&gateways);
+        *self.inner.gateways() = gateways;
     }
 
     /// From now on it is not ready: load balancers send their requests elsewhere. Call it before the server stops.
@@ -68,6 +75,10 @@ impl Operations {
 }
 
 impl Inner {
+    fn gateways(&self) -> MutexGuard<'_, Vec<Gateway>> {
+        self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -91,7 +102,8 @@ impl Inner {
         if self.is_draining.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        for gateway in &self.gateways {
+        let gateways = self.gateways().clone();
+        for gateway in &gateways {
             if !gateway.is_reachable().await {
                 let reason = "no application accepts connections\n";
                 return text(StatusCode::SERVICE_UNAVAILABLE, reason);

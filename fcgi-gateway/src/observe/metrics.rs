@@ -84,9 +84,10 @@ impl Metrics {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Adds the pool of this gateway to what is given out. Pools of several gateways are summed up.
-    pub fn add_pool(&self, gateway: &Gateway) {
-        lock(&self.inner.pools).push(gateway.shared_upstreams());
+    /// Gives out the figures of these gateways' pools as well, summed up, instead of those set before.
+    pub fn set_pools<'a>(&self, gateways: impl IntoIterator<Item = &'a Gateway>) {
+        let pools = gateways.into_iter().map(Gateway::shared_upstreams);
+        *lock(&self.inner.pools) = pools.collect();
     }
 
     /// Everything in the text format of OpenMetrics 1.0, which Prometheus reads.

@@ -4,6 +4,7 @@ mod cli;
 mod failures;
 mod files;
 mod hosts;
+mod ops;
 mod php;
 mod projects;
 mod supervisor;

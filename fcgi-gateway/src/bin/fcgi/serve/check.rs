@@ -5,16 +5,17 @@ use std::io::{self, Write};
 use fcgi_gateway::sites::Table;
 use fcgi_tokio::Address;
 
-use super::ServeError;
 use super::config::{Config, NAME};
+use super::ops::Ops;
 use super::plan::{Site, Wanted};
+use super::{ServeError, php};
 
 /// Builds everything that needs neither a port nor PHP, and prints it.
 pub(super) fn check(config: &Config, sites: &[Site]) -> Result<(), ServeError> {
-    let nobody = Address::Unix("/".to_owned());
+    let nobody = [Address::Unix("/".to_owned())];
     let mut table = Table::new();
     for site in sites {
-        let gateway = site.gateway(nobody.clone())?;
+        let gateway = site.gateway(&nobody, &Ops::default())?;
         for name in &site.names {
             table = table
                 .site(name, gateway.clone())
@@ -35,7 +36,7 @@ fn print(config: &Config, sites: &[Site]) -> io::Result<()> {
             if site.names.is_empty() { "any other host".into() } else { site.names.join(", ") };
         writeln!(out, "{hosts}: {site}")?;
         match site.wanted() {
-            Wanted::Given(address) => writeln!(out, "  PHP at {address}")?,
+            Wanted::Given(addresses) => writeln!(out, "  PHP at {}", php::list(&addresses))?,
             Wanted::Found(choice, _) => writeln!(out, "  PHP: {choice}")?,
         }
     }

@@ -90,8 +90,11 @@ impl File {
 
     fn relative_to(&mut self, folder: &Path) {
         self.site.relative_to(folder);
+        self.upstream.relative_to(folder);
+        self.ops.relative_to(folder);
         for host in &mut self.host {
             host.site.relative_to(folder);
+            host.upstream.relative_to(folder);
             if let Some(project) = &mut host.folder {
                 *project = folder.join(&project);
             }

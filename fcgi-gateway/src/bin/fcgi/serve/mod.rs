@@ -33,7 +33,7 @@ use fcgi_gateway::sites::Sites;
 use self::config::Config;
 pub(crate) use self::error::ServeError;
 use self::http::HttpArgs;
-use self::ops::OpsArgs;
+use self::ops::{Ops, OpsArgs};
 use self::plan::Site;
 use self::running::Running;
 use self::signals::{News, Signals};
@@ -117,7 +117,7 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
     // Before PHP is started: a port in use is found at once.
     let server = config.settings.http.bind().await?;
-    let mut running = Running::default();
+    let mut running = Running::new(Ops::start(&config.settings.ops).await?);
     tokio::select! {
         started = running.start(sites) => started?,
         () = signals.stop() => return Err(ServeError::Interrupted),
@@ -166,6 +166,7 @@ async fn serve(
             }
         }
     }
+    running.drain();
     tracing::info!("stopping as soon as the answers under way have ended");
     let _ = stop.send(());
     tokio::select! {

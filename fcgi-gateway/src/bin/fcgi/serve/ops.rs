@@ -2,11 +2,19 @@
 
 use core::str::FromStr;
 use std::io;
+use std::path::{Path, PathBuf};
 
-use fcgi_gateway::Builder;
+use fcgi_gateway::observe::{AccessLog, LogFile, LogFormat, Metrics};
+use fcgi_gateway::operations::Operations;
+use fcgi_gateway::server::Server;
+use fcgi_gateway::{Builder, Gateway};
 use serde::{Deserialize, Deserializer, de};
 use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
+use super::error::ServeError;
 use super::value;
 
 /// Settings of running it: `[ops]` in the file.
@@ -17,16 +25,54 @@ pub(crate) struct OpsArgs {
     /// Threads of the server itself, at most 256; PHP has its own processes [default: one per core]
     #[arg(long, value_name = "THREADS")]
     pub(crate) workers: Option<Threads>,
+
+    /// Answer /healthz, /readyz and /metrics (Prometheus) here, for the operator's network alone
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) ops_listen: Option<String>,
+
+    /// Write a line for every request to this file, - for standard output; SIGUSR1 and SIGHUP open it again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// How these lines look: common, combined or json [default: combined]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) access_log_format: Option<LogFormat>,
+
+    /// Whether requests get an id, for PHP (HTTP_X_REQUEST_ID), logs, and the answer (X-Request-Id) [default: true]
+    #[arg(long, value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
+    pub(crate) request_ids: Option<bool>,
+
+    /// Whether to begin a trace (W3C traceparent) for requests that have none [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(hide_possible_values = true, hide_short_help = true)]
+    pub(crate) begin_traces: Option<bool>,
+
+    /// Show causes, PHP's error output and remedies on error pages: for development, never in public [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub(crate) dev: Option<bool>,
 }
 
 impl OpsArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
-        value::or_else!(self, fallback: workers)
+        value::or_else!(
+            self, fallback: workers, ops_listen, access_log, access_log_format, request_ids, begin_traces, dev,
+        )
+    }
+
+    /// Paths start from this folder.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        if let Some(path) = self.access_log.as_mut().filter(|path| path.as_os_str() != "-") {
+            *path = folder.join(&path);
+        }
     }
 
     pub(crate) fn apply(&self, gateway: Builder) -> Builder {
         gateway
+            .request_ids(self.request_ids.unwrap_or(true))
+            .begin_traces(self.begin_traces.unwrap_or(false))
+            .development(self.dev.unwrap_or(false))
     }
 
     /// The runtime that `workers` asks for.
@@ -39,6 +85,112 @@ impl OpsArgs {
             }
             None => runtime::Builder::new_multi_thread().enable_all().build(),
         }
+    }
+}
+
+/// What watches over all sites, from the start to the end.
+#[derive(Debug, Default)]
+pub(super) struct Ops {
+    log: Option<(LogFormat, LogFile)>,
+    port: Option<Port>,
+}
+
+#[derive(Debug)]
+struct Port {
+    metrics: Metrics,
+    operations: Operations,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Ops {
+    /// Opens the log and the port.
+    pub(super) async fn start(args: &OpsArgs) -> Result<Self, ServeError> {
+        let mut ops = Self::default();
+        if let Some(path) = &args.access_log {
+            let file =
+                if path.as_os_str() == "-" { LogFile::stdout() } else { LogFile::open(path) };
+            let file = file.map_err(|error| {
+                ServeError::Config(format!(
+                    "cannot write the access log {}: {error}",
+                    path.display()
+                ))
+            })?;
+            tokio::spawn(reopen(file.clone()));
+            ops.log = Some((args.access_log_format.unwrap_or_default(), file));
+        }
+        if let Some(address) = &args.ops_listen {
+            ops.port = Some(Port::open(address).await?);
+        }
+        Ok(ops)
+    }
+
+    /// Watches a site.
+    pub(super) fn apply(&self, mut gateway: Builder) -> Builder {
+        if let Some((format, file)) = &self.log {
+            gateway = gateway.observe(AccessLog::new(*format, file.clone()));
+        }
+        if let Some(port) = &self.port {
+            gateway = gateway.observe(port.metrics.clone());
+        }
+        gateway
+    }
+
+    /// These are the sites now.
+    pub(super) fn set_gateways(&self, gateways: impl IntoIterator<Item = Gateway>) {
+        if let Some(port) = &self.port {
+            port.operations.set_gateways(gateways);
+        }
+    }
+
+    /// Says that no more requests are welcome.
+    pub(super) fn drain(&self) {
+        if let Some(port) = &self.port {
+            port.operations.drain();
+        }
+    }
+
+    /// Once nothing is served any more.
+    pub(super) async fn stop(self) {
+        if let Some((_, file)) = self.log {
+            // The thread that writes may be behind.
+            let _ = tokio::task::spawn_blocking(move || file.flush()).await;
+        }
+        if let Some(port) = self.port {
+            let _ = port.stop.send(());
+            let _ = port.serving.await;
+        }
+    }
+}
+
+impl Port {
+    async fn open(address: &str) -> Result<Self, ServeError> {
+        let listen_error = |source| ServeError::Listen { address: address.to_owned(), source };
+        let server = Server::bind(address).await.map_err(listen_error)?;
+        let local = server.local_addr().map_err(ServeError::Runtime)?;
+        tracing::info!("health and metrics at http://{local}/readyz and http://{local}/metrics");
+        let metrics = Metrics::new();
+        let operations = Operations::new(metrics.clone(), []);
+        let (stop, stopped) = oneshot::channel();
+        let server = server.drain_time(core::time::Duration::from_secs(1));
+        let serving = server.run(operations.clone(), async { drop(stopped.await) });
+        Ok(Self { metrics, operations, stop, serving: tokio::spawn(serving) })
+    }
+}
+
+/// Opens the log again whenever a signal says so.
+async fn reopen(file: LogFile) {
+    let signals = (signal(SignalKind::user_defined1()), signal(SignalKind::hangup()));
+    let (Ok(mut user), Ok(mut hangup)) = signals else { return };
+    loop {
+        let more = tokio::select! {
+            more = user.recv() => more,
+            more = hangup.recv() => more,
+        };
+        if more.is_none() {
+            return;
+        }
+        file.reopen();
     }
 }
 

@@ -50,7 +50,7 @@ impl FromStr for Choice {
 #[derive(Debug)]
 pub(super) enum Php {
     /// One that runs without us.
-    Running { address: Address, how: &'static str },
+    Running { addresses: Vec<Address>, how: &'static str },
     /// One of our own.
     Own(Supervisor),
 }
@@ -61,7 +61,7 @@ impl Php {
         let supervisor = match choice {
             Choice::Any => {
                 if let Some(address) = running(&SOCKET_FOLDERS, root).await {
-                    return Ok(Self::Running { address, how: "found running" });
+                    return Ok(Self::Running { addresses: vec![address], how: "found running" });
                 }
                 Supervisor::start(root).await
             }
@@ -72,14 +72,14 @@ impl Php {
     }
 
     /// One that the settings name.
-    pub(super) const fn given(address: Address) -> Self {
-        Self::Running { address, how: "given" }
+    pub(super) const fn given(addresses: Vec<Address>) -> Self {
+        Self::Running { addresses, how: "given" }
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn addresses(&self) -> &[Address] {
         match self {
-            Self::Running { address, .. } => address,
-            Self::Own(supervisor) => supervisor.address(),
+            Self::Running { addresses, .. } => addresses,
+            Self::Own(supervisor) => core::slice::from_ref(supervisor.address()),
         }
     }
 
@@ -99,7 +99,7 @@ impl Php {
 impl fmt::Display for Php {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Running { address, how } => write!(f, "{address} ({how})"),
+            Self::Running { addresses, how } => write!(f, "{} ({how})", list(addresses)),
             Self::Own(supervisor) => write!(
                 f,
                 "{}, started for this site with up to {} processes",
@@ -108,6 +108,11 @@ impl fmt::Display for Php {
             ),
         }
     }
+}
+
+/// Addresses for a person.
+pub(super) fn list(addresses: &[Address]) -> String {
+    Vec::from_iter(addresses.iter().map(ToString::to_string)).join(", ")
 }
 
 /// Tells the log, once it is known, whether a PHP that the settings name is there and sees the site. If not, that is no

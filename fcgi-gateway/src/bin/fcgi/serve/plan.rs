@@ -8,6 +8,7 @@ use fcgi_tokio::Address;
 
 use super::config::{Config, Host};
 use super::guess::{self, Root};
+use super::ops::Ops;
 use super::php::Choice;
 use super::{ServeError, Settings};
 
@@ -27,7 +28,7 @@ pub(super) struct Site {
 /// Who runs PHP for a site. Sites that want the same share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    Given(Address),
+    Given(Vec<Address>),
     Found(Choice, PathBuf),
 }
 
@@ -89,7 +90,7 @@ impl Site {
 
     pub(super) fn wanted(&self) -> Wanted {
         match &self.settings.upstream.fpm {
-            Some(address) => Wanted::Given(address.clone()),
+            Some(addresses) => Wanted::Given(addresses.clone()),
             None => {
                 let choice = self.settings.upstream.php.clone().unwrap_or_default();
                 Wanted::Found(choice, self.root.clone())
@@ -110,8 +111,9 @@ impl Site {
         }
     }
 
-    pub(super) fn gateway(&self, php: Address) -> Result<Gateway, ServeError> {
-        let gateway = self.apply(Gateway::builder(&self.root).fpm(php))?;
+    pub(super) fn gateway(&self, php: &[Address], ops: &Ops) -> Result<Gateway, ServeError> {
+        let gateway = php.iter().cloned().fold(Gateway::builder(&self.root), Builder::fpm);
+        let gateway = ops.apply(self.apply(gateway)?);
         gateway.build().map_err(|error| ServeError::Site(error.to_string()))
     }
 

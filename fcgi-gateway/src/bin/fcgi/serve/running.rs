@@ -3,16 +3,27 @@
 use fcgi_gateway::sites::{Sites, Table};
 
 use super::ServeError;
+use super::ops::Ops;
 use super::php::{self, Php};
 use super::plan::{Site, Wanted};
 
 /// Every PHP in use, by what was wanted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Running {
     php: Vec<(Wanted, Php)>,
+    ops: Ops,
 }
 
 impl Running {
+    pub(super) const fn new(ops: Ops) -> Self {
+        Self { php: Vec::new(), ops }
+    }
+
+    /// Tells load balancers to send no more requests.
+    pub(super) fn drain(&self) {
+        self.ops.drain();
+    }
+
     /// Finds or starts PHP for each site; sites that want the same share one. Those that are there already stay.
     ///
     /// Dropping the future stops the PHP that it has started.
@@ -21,11 +32,11 @@ impl Running {
             let wanted = site.wanted();
             if self.of(&wanted).is_none() {
                 let php = match &wanted {
-                    Wanted::Given(address) => {
-                        if site.is_probed() {
+                    Wanted::Given(addresses) => {
+                        for address in addresses.iter().filter(|_| site.is_probed()) {
                             tokio::spawn(php::verify(address.clone(), site.root_for_php()));
                         }
-                        Php::given(address.clone())
+                        Php::given(addresses.clone())
                     }
                     Wanted::Found(choice, root) => Php::find(choice, root).await?,
                 };
@@ -46,9 +57,11 @@ impl Running {
 
     /// The gateways of the sites, by their hosts.
     pub(super) fn table(&self, sites: &[Site]) -> Result<Table, ServeError> {
-        sites.iter().try_fold(Table::new(), |table, site| {
+        let mut gateways = Vec::new();
+        let table = sites.iter().try_fold(Table::new(), |table, site| {
             let Some(php) = self.php(site) else { return Ok(table) };
-            let gateway = site.gateway(php.address().clone())?;
+            let gateway = site.gateway(php.addresses(), &self.ops)?;
+            gateways.push(gateway.clone());
             if site.names.is_empty() {
                 return Ok(table.default_site(gateway));
             }
@@ -57,7 +70,9 @@ impl Running {
                     .site(name, gateway.clone())
                     .map_err(|error| ServeError::Config(error.to_string()))
             })
-        })
+        })?;
+        self.ops.set_gateways(gateways);
+        Ok(table)
     }
 
     /// Serves other sites from now on, each PHP that stays reading its settings anew. When that cannot be, everything stays
@@ -72,13 +87,18 @@ impl Running {
         let (kept, unwanted) =
             std::mem::take(&mut self.php).into_iter().partition(|(wanted, _)| is_wanted(wanted));
         self.php = kept;
-        Self { php: unwanted }.stop().await;
+        stop(unwanted).await;
         Ok(())
     }
 
     pub(super) async fn stop(self) {
-        for (_, php) in self.php {
-            php.stop().await;
-        }
+        stop(self.php).await;
+        self.ops.stop().await;
+    }
+}
+
+async fn stop(php: Vec<(Wanted, Php)>) {
+    for (_, php) in php {
+        php.stop().await;
     }
 }
