@@ -41,7 +41,7 @@ where
     let body = request::body(body, gateway.spool_memory, gateway.spool_limit, gateway.body_timeout)
         .await?;
     let request = fcgi_tokio::Request::from_params(params).body(body);
-    let pool = gateway.upstreams.pool().clone();
+    let pool = gateway.upstreams.running().clone();
     tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, request = %context.id(), "passed to the application");
     let answer = HandOver::new(async move { pool.execute(request).await }).await;
     match answer {

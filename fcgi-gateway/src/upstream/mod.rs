@@ -29,7 +29,7 @@ pub(crate) struct Upstreams {
     pool: Pool,
     settings: Settings,
     /// Started with the first request, since a gateway may be built outside of a runtime.
-    keeper: OnceLock<AbortHandle>,
+    keeper: OnceLock<Option<AbortHandle>>,
     /// Something is wrong with an address: look again before it is time.
     doubt: Arc<Notify>,
 }
@@ -59,15 +59,20 @@ impl Upstreams {
         Self { pool, settings, keeper: OnceLock::new(), doubt: Arc::new(Notify::new()) }
     }
 
-    /// The pool, in use from now on.
-    pub(crate) fn pool(&self) -> &Pool {
+    /// The pool as it is.
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The pool, kept up to date from now on. Within a runtime only.
+    pub(crate) fn running(&self) -> &Pool {
         self.keeper.get_or_init(|| {
-            let settings = self.settings.clone();
-            if !settings.has_names() && settings.health.is_none() {
-                return tokio::spawn(async {}).abort_handle();
-            }
-            let keeper = Keeper::new(settings, self.pool.clone(), Arc::clone(&self.doubt));
-            tokio::spawn(keeper.run()).abort_handle()
+            let settings = &self.settings;
+            (settings.has_names() || settings.health.is_some()).then(|| {
+                let doubt = Arc::clone(&self.doubt);
+                let keeper = Keeper::new(settings.clone(), self.pool.clone(), doubt);
+                tokio::spawn(keeper.run()).abort_handle()
+            })
         });
         &self.pool
     }
@@ -75,7 +80,7 @@ impl Upstreams {
     /// Whether any address accepts a connection within 3 seconds.
     pub(crate) async fn is_reachable(&self) -> bool {
         let mut asked = JoinSet::new();
-        for address in self.pool().addresses() {
+        for address in self.running().addresses() {
             // Closed at once, so that no worker of php-fpm waits for a request.
             asked.spawn(async move { Client::connect(&address.to_string()).await.is_ok() });
         }
@@ -100,7 +105,7 @@ impl Upstreams {
 
 impl Drop for Upstreams {
     fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.get() {
+        if let Some(Some(keeper)) = self.keeper.get() {
             keeper.abort();
         }
     }

@@ -218,6 +218,16 @@ fn figures_for_prometheus() {
     assert_eq!((ask("/healthz").status, ask("/readyz").status), (200, 503));
 }
 
+/// Figures are asked for by threads that know no runtime, and before anything runs.
+#[test]
+fn figures_need_no_runtime() {
+    let metrics = Metrics::new();
+    let gateway = Gateway::to_application("php.internal:9000").build().unwrap();
+    metrics.set_pools([&gateway]);
+    assert!(metrics.encode().contains("fcgi_pool_connections{state=\"busy\"} 0"));
+    assert_eq!((gateway.pool_metrics().pool.dials, gateway.addresses().len()), (0, 0));
+}
+
 #[test]
 fn not_ready_while_nobody_listens() {
     let nowhere = format!("127.0.0.1:{}", fcgi_test_support::free_port());
