@@ -37,7 +37,8 @@ mod socket;
 mod time;
 
 pub use client::{
-    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody, call,
+    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody,
+    SharedConnection, call,
 };
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};

@@ -53,6 +53,8 @@ mod slots;
 mod telemetry;
 mod timeouts;
 pub mod trace;
+#[cfg(feature = "std")]
+mod wakes;
 pub mod wire;
 
 pub use address::{Address, AddressError, AddressErrorKind};

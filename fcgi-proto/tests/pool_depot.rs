@@ -16,7 +16,7 @@ fn depot(config: Config) -> Depot<Link> {
 
 fn dial(depot: &mut Depot<Link>) -> ConnId {
     match depot.acquire(NOW) {
-        Ok(Ok(Turn::Dial { conn, upstream: 0 })) => {
+        Ok(Ok(Turn::Dial { conn, upstream: 0, .. })) => {
             depot.handle_connected(conn, NOW);
             depot.handle_first_byte(conn);
             conn

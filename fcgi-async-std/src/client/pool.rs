@@ -1,18 +1,24 @@
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
-use fcgi_proto::pool::{Config, Pool as Policy, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace};
+use fcgi_proto::client::{Caller, Config as ConnectionConfig, MAX_CALL_BODY, Received};
+use fcgi_proto::pool::{Access, Config, Metrics, Mode, may_dial_again};
+use fcgi_proto::{
+    Address, BeginError, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace,
+};
 
 use super::body::prepare;
-use super::driver::{Driver, Link, Owned};
-use super::lease::Lease;
-use super::shared::{NoPlace, Place, Shared};
+use super::carrier::{Carrier, SharedConnection, probe};
+use super::clock::{Lease, Lobby, Place, Reactor};
+use super::driver::Driver;
+use super::shared::Shared;
+use super::single::{Link, Single};
 use super::{Body, Request, Response, ResponseBody, dial, within};
+use crate::socket::Stream;
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
 /// number of tasks at once.
@@ -33,36 +39,65 @@ use super::{Body, Request, Response, ResponseBody, dial, within};
 /// ```
 #[derive(Clone)]
 pub struct Pool {
-    shared: Arc<Shared>,
-    addresses: Arc<[Address]>,
+    lobby: Arc<Lobby>,
+    spawn: Option<Arc<Spawn>>,
     timeouts: Timeouts,
     spool: SpoolConfig,
 }
 
-/// Figures of a [`Pool`], those of its policy among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metrics {
-    /// Connections, callers, dials.
-    pub pool: Snapshot,
-    /// Kept connections that the application had closed, found before a request was sent on them.
-    pub stale: u64,
-    /// Requests that were sent a second time, since their kept connection broke before a byte came.
-    pub retries: u64,
-    /// Requests that ran into a time limit.
-    pub timeouts: u64,
+type Spawn = dyn Fn(SharedConnection) + Send + Sync;
+
+/// A connection to begin a request on.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and moved at once")]
+enum Connected {
+    Single(Link),
+    Shared(Caller),
 }
 
 impl Pool {
-    /// A pool for these addresses, which has not connected to any yet.
+    /// A pool for these addresses, which has not connected to any yet. Without any, requests wait until there are some,
+    /// see [`set_addresses`](Self::set_addresses).
     ///
     /// The time limits are the defaults of [`Timeouts`], but for the wait for a connection, which is
     /// [`Config::queue_timeout`].
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
-        let addresses: Arc<[Address]> = addresses.into_iter().collect();
-        let shared = Shared::new(Policy::new(config, addresses.len()));
-        Self { shared, addresses, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+        let lobby = Lobby::new(config, addresses, Reactor::new());
+        Reactor::start(&lobby);
+        Self { lobby, spawn: None, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+    }
+
+    /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
+    ///
+    /// Addresses that stay keep their connections. At one that goes, requests under way go on to their end, and idle
+    /// connections are closed at once. Callers that wait get the new addresses. When there are none, everybody waits,
+    /// for as long as the queue allows.
+    ///
+    /// ```
+    /// use fcgi_async_std::{Address, Pool, PoolConfig};
+    ///
+    /// let pool = Pool::new([Address::tcp("10.0.0.1", 9000)], PoolConfig::default());
+    /// pool.set_addresses([Address::tcp("10.0.0.1", 9000), Address::tcp("10.0.0.2", 9000)]);
+    /// assert_eq!(pool.addresses().len(), 2);
+    /// ```
+    pub fn set_addresses(&self, addresses: impl IntoIterator<Item = Address>) {
+        self.lobby.set_addresses(addresses);
+    }
+
+    /// The addresses now in use, in no particular order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.lobby.addresses().iter().map(|address| Address::clone(address)).collect()
+    }
+
+    /// Lets requests share connections, where [`Config::multiplex`] or [`Config::negotiate`] say so: `spawn` is called with
+    /// each such connection, to run it as a task of an executor. Without this each request has a connection of its own.
+    ///
+    /// Pass `|connection| smol::spawn(connection).detach()`, or `|connection| { async_std::task::spawn(connection); }`.
+    #[must_use]
+    pub fn spawn_with(mut self, spawn: impl Fn(SharedConnection) + Send + Sync + 'static) -> Self {
+        self.spawn = Some(Arc::new(spawn));
+        self
     }
 
     /// Sets the time limits of all requests that bring none of their own.
@@ -95,7 +130,7 @@ impl Pool {
         let started = Instant::now();
         let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
             .await
-            .map_err(|error| error.to(self.address(0)))?;
+            .map_err(|error| error.to(&self.lobby.first_address()))?;
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
             match self.attempt(&parts, body, timeouts, started, &mut tries).await {
@@ -122,7 +157,7 @@ impl Pool {
     /// The figures of this pool.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.metrics()
+        self.lobby.metrics()
     }
 
     /// One attempt; an error comes with the body, whole, when there should be another.
@@ -135,70 +170,106 @@ impl Pool {
         tries: &mut Tries,
     ) -> Result<Response, (Error, Option<Body>)> {
         let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
-        let address = self.address(place.upstream).clone();
+        let address = Arc::clone(&place.address);
         let queued = started.elapsed();
-        let (place, link) = match self.connect(place, &address, started, &timeouts).await {
+        let (lease, connected) = match self.connect(place, started, &timeouts).await {
             Ok(connected) => connected,
             Err(error) => {
                 // Nothing was sent, and nothing of the body was read.
                 tries.failed_dials += 1;
-                let again = may_dial_again(tries.failed_dials, self.addresses.len());
-                return Err((error, again.then_some(body)));
+                let addresses = self.lobby.addresses().len();
+                let again = may_dial_again(tries.failed_dials, addresses).then_some(body);
+                return Err((error, again));
             }
         };
         let spare = body.try_clone();
-        let connect = started.elapsed().saturating_sub(queued);
-        let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
-            .map_err(|error| (error.to(&address), None))?;
-        driver.exchange_mut().handle_connection(queued, connect);
+        let dialled = started.elapsed();
+        let begun = self.begin(lease, connected, parts, body, timeouts, started);
+        let mut driver = begun.map_err(|(error, body)| {
+            tries.number += 1;
+            (error.to(&address), body.filter(|_| tries.number <= MAX_BEGINS))
+        })?;
+        driver.handle_connection(queued, dialled.saturating_sub(queued));
         loop {
-            match poll_fn(|cx| driver.poll_output(cx)).await {
-                Ok(Owned::Head(head, first)) => {
-                    let body = ResponseBody::new(driver, address, first);
+            match poll_fn(|cx| driver.poll_received(cx)).await {
+                Ok(Received::Head { head, body }) => {
+                    let body = ResponseBody::new(driver, Address::clone(&address), body);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let may_retry = driver.may_retry(spare.is_some(), tries.number);
+                    let may_retry = driver.may_retry(&error, spare.is_some(), tries.number);
                     tries.number += 1;
                     let again = spare.filter(|_| may_retry);
                     if again.is_some() {
                         trace::retrying(tries.number - 1);
+                        self.lobby.count_retry();
                     }
-                    self.shared.count(|counts| counts.retries += u64::from(again.is_some()));
                     return Err((error.to(&address), again));
                 }
             }
         }
     }
 
+    fn begin(
+        &self,
+        lease: Lease,
+        connected: Connected,
+        parts: &Parts,
+        body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+    ) -> Result<Driver, (Error, Option<Body>)> {
+        let caller = match connected {
+            Connected::Single(link) => {
+                let single = Single::begin(link, Some(lease), parts, body, timeouts, started);
+                return single.map(Driver::Single).map_err(|error| (error, None));
+            }
+            Connected::Shared(caller) => caller,
+        };
+        let epoch = self.lobby.clock().epoch();
+        let begun = caller.begin(
+            parts,
+            timeouts,
+            started.saturating_duration_since(epoch),
+            epoch.elapsed(),
+        );
+        let call = match begun {
+            Ok(call) => call,
+            // It has closed between the grant and now, and nothing of this was sent.
+            Err(BeginError::Closing) => {
+                return Err((Error::io(io::ErrorKind::ConnectionReset.into()), Some(body)));
+            }
+            Err(error) => return Err((Error::new(ErrorKind::Request(error.into())), None)),
+        };
+        Ok(Driver::Shared(Shared::new(call, lease, Arc::clone(&self.lobby), body)))
+    }
+
     async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
-        let place = within(started, wait, self.shared.acquire())
+        let mut entry = self.lobby.enter();
+        within(started, wait, poll_fn(|cx| entry.poll_place(cx)))
             .await
-            .map_err(|error| error.to(self.address(0)))?;
-        place.map_err(|reason| self.no_place(&reason, timeouts))
+            .map_err(|error| error.to(&self.lobby.first_address()))?
     }
 
     async fn connect(
         &self,
         place: Place,
-        address: &Address,
         started: Instant,
         timeouts: &Timeouts,
-    ) -> Result<(Lease, Link), Error> {
-        let Place { lease, link, .. } = place;
-        if let Some(link) = link {
-            return Ok((lease, link));
-        }
-        match dial(address, started, timeouts).await {
-            Ok(io) => {
-                lease.on_connected();
-                Ok((
-                    lease,
-                    Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address)),
-                ))
-            }
+    ) -> Result<(Lease, Connected), Error> {
+        let Place { lease, access, address } = place;
+        let mode = match access {
+            Access::Single(link) => return Ok((lease, Connected::Single(link))),
+            Access::Shared(caller) => return Ok((lease, Connected::Shared(caller))),
+            // Without an executor there is nobody to carry the bytes of others.
+            Access::Dial(_) if self.spawn.is_none() => Mode::Single,
+            Access::Dial(Mode::Probing) => lease.on_values(probe(&address).await.as_ref()),
+            Access::Dial(mode) => mode,
+        };
+        match dial(&address, started, timeouts).await {
+            Ok(io) => Ok(self.connected(lease, io, mode, &address)),
             Err(error) => {
                 lease.on_connect_error(&error);
                 Err(error)
@@ -206,20 +277,28 @@ impl Pool {
         }
     }
 
-    fn no_place(&self, reason: &NoPlace, timeouts: &Timeouts) -> Error {
-        match *reason {
-            NoPlace::Full { limit } => Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue),
-            NoPlace::Expired => Error::timeout(Phase::Queue, timeouts.queue().unwrap_or_default()),
-            NoPlace::Unreachable(kind) => Error::connect(self.address(0), kind.into()),
-        }
-        .to(self.address(0))
-    }
-
-    fn address(&self, index: usize) -> &Address {
-        static NONE: Address = Address::Unix(String::new());
-        self.addresses.get(index).unwrap_or(&NONE)
+    fn connected(
+        &self,
+        mut lease: Lease,
+        io: Stream,
+        mode: Mode,
+        address: &Address,
+    ) -> (Lease, Connected) {
+        let Some(spawn) = self.spawn.as_ref().filter(|_| mode != Mode::Single) else {
+            lease.on_connected();
+            let link = Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address));
+            return (lease, Connected::Single(link));
+        };
+        let (session, caller) = self.lobby.session(mode, address);
+        let line = lease.on_shared(caller.clone());
+        let epoch = self.lobby.clock().epoch();
+        spawn(SharedConnection::new(Carrier { io, session, line, epoch }));
+        (lease, Connected::Shared(caller))
     }
 }
+
+/// How often a request may meet a connection that closes just then.
+const MAX_BEGINS: u32 = 3;
 
 /// What became of the attempts at one request so far.
 struct Tries {
@@ -230,7 +309,7 @@ struct Tries {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.addresses())
             .field("metrics", &self.metrics())
             .finish_non_exhaustive()
     }

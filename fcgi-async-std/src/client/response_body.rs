@@ -3,11 +3,11 @@ use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
 use bytes::{Buf, Bytes};
-use fcgi_proto::client::{Chunk, Collector, End, Timings};
+use fcgi_proto::client::{Chunk, Collector, End, Received, Timings};
 use fcgi_proto::{Address, Error};
 use futures_io::{AsyncBufRead, AsyncRead};
 
-use super::driver::{Driver, Owned};
+use super::driver::Driver;
 
 /// The body of a response as it comes, with the error output beside it.
 ///
@@ -55,7 +55,7 @@ impl ResponseBody {
         let mut body = Collector::new(limit);
         while let Some(chunk) = self.chunk().await? {
             if !body.push(chunk) {
-                return Err(self.driver.exchange().too_large(limit).to(&self.address));
+                return Err(self.driver.too_large(limit).to(&self.address));
             }
         }
         Ok(body.finish())
@@ -126,12 +126,13 @@ impl ResponseBody {
         if self.is_over {
             return Poll::Ready(Ok(false));
         }
-        match ready!(self.driver.poll_output(cx)) {
-            Ok(Owned::Body(data) | Owned::Head(_, data)) => self.rest = data,
-            Ok(Owned::Stderr) => {}
-            Ok(Owned::End) => self.is_over = true,
+        match ready!(self.driver.poll_received(cx)) {
+            Ok(Received::Body(data)) => self.rest = data,
+            Ok(Received::End(_)) => self.is_over = true,
+            Ok(_) => {}
             Err(error) => {
                 self.is_over = true;
+                self.driver.end();
                 return Poll::Ready(Err(error.to(&self.address)));
             }
         }
@@ -141,30 +142,30 @@ impl ResponseBody {
     /// The error output so far: up to 256 KiB that were not taken.
     #[must_use]
     pub fn stderr(&self) -> &[u8] {
-        self.driver.exchange().stderr()
+        self.driver.stderr()
     }
 
     /// Takes the error output so far, which makes room for more.
     pub fn take_stderr(&mut self) -> Vec<u8> {
-        self.driver.exchange_mut().take_stderr()
+        self.driver.take_stderr()
     }
 
     /// How many bytes of error output came beyond what is kept.
     #[must_use]
-    pub const fn stderr_dropped(&self) -> u64 {
-        self.driver.exchange().stderr_dropped()
+    pub fn stderr_dropped(&self) -> u64 {
+        self.driver.stderr_dropped()
     }
 
     /// How the response ended, once it has.
     #[must_use]
-    pub const fn end(&self) -> Option<End> {
-        self.driver.exchange().end()
+    pub fn end(&self) -> Option<End> {
+        self.driver.how_ended()
     }
 
     /// How long each phase took so far.
     #[must_use]
-    pub const fn timings(&self) -> Timings {
-        self.driver.exchange().timings()
+    pub fn timings(&self) -> Timings {
+        self.driver.timings()
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {

@@ -36,17 +36,20 @@ mod event;
 mod exchange;
 mod ids;
 mod phase;
+mod probe;
 mod receive;
 mod request;
 #[cfg(feature = "std")]
 mod session;
 mod timings;
+pub(crate) mod values;
 
 pub use collect::{Chunk, Collector, MAX_CALL_BODY};
 pub use config::Config;
 pub use connection::Connection;
 pub use event::Event;
 pub use exchange::{End, Exchange, ExchangeError, Output};
+pub use probe::Probe;
 pub use request::Request;
 #[cfg(feature = "std")]
 pub use session::{Call, Caller, Received, Session, SessionSettings};

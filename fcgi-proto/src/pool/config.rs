@@ -1,6 +1,8 @@
 use core::num::{NonZeroU16, NonZeroUsize};
 use core::time::Duration;
 
+use super::Negotiate;
+
 /// How a [`Pool`](super::Pool) behaves. Limits on connections count for each address apart.
 ///
 /// ```
@@ -20,6 +22,7 @@ pub struct Config {
     pub(super) max_waiting: usize,
     pub(super) queue_timeout: Option<Duration>,
     pub(super) multiplex: NonZeroU16,
+    pub(super) negotiate: Negotiate,
     pub(super) patience: Duration,
     pub(super) backoff: Duration,
     pub(super) max_backoff: Duration,
@@ -99,6 +102,16 @@ impl Config {
         self
     }
 
+    /// Whether and how an application is asked if requests may share a connection. Default: [`Negotiate::Never`].
+    ///
+    /// When it is asked, one request has a connection until it says that it can do more. So many as it names
+    /// (`FCGI_MAX_REQS`) may share one then, and no more than [`multiplex`](Self::multiplex) says, or 32 if that is 1.
+    #[must_use]
+    pub fn negotiate(mut self, negotiate: Negotiate) -> Self {
+        self.negotiate = negotiate;
+        self
+    }
+
     /// How long a fresh connection may wait for the first byte of its response before others give way to it: those that
     /// idle are closed, and those in use close after their request. Default: 5 ms; zero means at once.
     ///
@@ -126,6 +139,17 @@ impl Config {
         self
     }
 
+    /// How many requests may share a connection to an address of which nothing was heard.
+    pub(super) fn multiplex_unasked(&self) -> NonZeroU16 {
+        if self.negotiate == Negotiate::Never { self.multiplex } else { NonZeroU16::MIN }
+    }
+
+    /// How many requests may share a connection at the most, whatever an application says.
+    pub(super) fn most_shared(&self) -> NonZeroU16 {
+        let is_set = self.multiplex.get() > 1 || self.negotiate == Negotiate::Never;
+        if is_set { self.multiplex } else { NonZeroU16::MIN.saturating_add(31) }
+    }
+
     /// How many connections to an address may idle, as set or by default.
     #[must_use]
     pub fn allowed_idle(&self) -> usize {
@@ -144,6 +168,7 @@ impl Default for Config {
             max_waiting: 1024,
             queue_timeout: Some(Duration::from_secs(5)),
             multiplex: NonZeroU16::MIN,
+            negotiate: Negotiate::Never,
             patience: Duration::from_millis(5),
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_secs(1),

@@ -36,6 +36,8 @@ pub(super) struct Conn {
     pub(super) is_served: bool,
     /// No request may begin any more; it goes with the last in flight.
     pub(super) is_retired: bool,
+    /// One request at a time, whatever its address can do.
+    pub(super) is_single: bool,
     pub(super) in_flight: usize,
     /// Requests begun so far.
     pub(super) requests: u32,
@@ -68,6 +70,7 @@ impl Conn {
             is_open: false,
             is_served: false,
             is_retired: false,
+            is_single: false,
             in_flight: 1,
             requests: 1,
             opened: now,
@@ -87,6 +90,7 @@ impl Conn {
     ///
     /// An application that multiplexes has no worker for each connection, so that none waits for one.
     pub(super) const fn wanted_row(&self, multiplex: usize) -> Option<Row> {
+        let multiplex = if self.is_single { 1 } else { multiplex };
         if self.is_idle() {
             Some(Row::Idle)
         } else if multiplex == 1 {

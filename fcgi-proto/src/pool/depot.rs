@@ -1,13 +1,19 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
+#[cfg(feature = "std")]
 use core::num::NonZeroU16;
 use core::time::Duration;
 
-use super::{AcquireError, Action, ConnId, Grant, Pool, Snapshot, WaitError, WaiterId};
+use super::negotiate::Negotiations;
+use super::{AcquireError, Action, ConnId, Grant, Mode, Pool, Snapshot, WaitError, WaiterId};
+use crate::Params;
+#[cfg(feature = "std")]
+use crate::client::Caller;
 
-/// A [`Pool`] together with its idle connections, which it hands out: what every adapter's pool holds behind its lock.
+/// A [`Pool`] together with its connections, which it hands out: what every adapter's pool holds behind its lock.
 ///
-/// `L` is the adapter's connection. Callers that wait are told through [`poll_turn`](Self::poll_turn), which is to be called
+/// `L` is the adapter's connection for one request at a time: idle it is here, in use it is with whoever uses it. A
+/// connection that requests share is a [`Caller`](crate::client::Caller) of its session, of which each user gets a clone. Callers that wait are told through [`poll_turn`](Self::poll_turn), which is to be called
 /// after every other call, and when [`poll_timeout`](Self::poll_timeout) has passed.
 ///
 /// ```
@@ -24,6 +30,9 @@ use super::{AcquireError, Action, ConnId, Grant, Pool, Snapshot, WaitError, Wait
 pub struct Depot<L> {
     pool: Pool,
     idle: BTreeMap<ConnId, L>,
+    #[cfg(feature = "std")]
+    shared: BTreeMap<ConnId, Caller>,
+    negotiations: Negotiations,
 }
 
 /// A caller's turn.
@@ -50,13 +59,27 @@ pub enum Turn<L> {
         /// The connection.
         link: L,
     },
-    /// Dial this address, then report [`handle_connected`](Depot::handle_connected) or
-    /// [`handle_connect_error`](Depot::handle_connect_error).
+    /// Begin the request on this connection, which others use as well.
+    #[cfg(feature = "std")]
+    Share {
+        /// Its name.
+        conn: ConnId,
+        /// The index of its address.
+        upstream: usize,
+        /// Begins requests on it.
+        caller: Caller,
+        /// Nobody else used it when it was granted: if it breaks before a byte came, it was stale.
+        was_idle: bool,
+    },
+    /// Dial this address, then report [`handle_connected`](Depot::handle_connected), for a connection that requests share
+    /// [`handle_shared`](Depot::handle_shared), or [`handle_connect_error`](Depot::handle_connect_error).
     Dial {
         /// Names the new connection.
         conn: ConnId,
         /// The index of the address.
         upstream: usize,
+        /// How requests go over it.
+        mode: Mode,
     },
     /// Give up.
     Fail(WaitError),
@@ -64,13 +87,15 @@ pub enum Turn<L> {
 
 impl<L> Depot<L> {
     /// A depot without connections.
-    ///
-    /// Whoever has a connection has it alone, so [`Config::multiplex`](super::Config::multiplex) is taken for 1: a connection
-    /// that several requests share is never idle here.
     #[must_use]
-    pub fn new(mut pool: Pool) -> Self {
-        pool.set_single();
-        Self { pool, idle: BTreeMap::new() }
+    pub fn new(pool: Pool) -> Self {
+        Self {
+            negotiations: Negotiations::new(&pool.config),
+            pool,
+            idle: BTreeMap::new(),
+            #[cfg(feature = "std")]
+            shared: BTreeMap::new(),
+        }
     }
 
     /// A caller wants a connection: its turn at once, or its name in the queue.
@@ -88,7 +113,7 @@ impl<L> Depot<L> {
     pub fn poll_turn(&mut self, now: Duration) -> Option<(WaiterId, Turn<L>)> {
         loop {
             match self.pool.poll_action(now)? {
-                Action::Close(conn) => drop(self.idle.remove(&conn)),
+                Action::Close(conn) => self.drop_link(conn),
                 Action::Grant(waiter, grant) => return Some((waiter, self.turn(grant))),
                 Action::Fail(waiter, error) => return Some((waiter, Turn::Fail(error))),
             }
@@ -110,18 +135,44 @@ impl<L> Depot<L> {
     pub fn take_back(&mut self, turn: Turn<L>, now: Duration) {
         match turn {
             Turn::Reuse { conn, link, .. } => self.release(conn, link, now),
-            Turn::Dial { conn, .. } => self.pool.handle_closed(conn, now),
+            #[cfg(feature = "std")]
+            Turn::Share { conn, .. } => self.release_shared(conn, now),
+            Turn::Dial { conn, .. } => self.handle_closed(conn, now),
             Turn::Fail(_) => {}
         }
     }
 
-    /// As [`Pool::handle_connected`].
+    /// As [`Pool::handle_connected`], for a connection with one request at a time.
     pub fn handle_connected(&mut self, conn: ConnId, now: Duration) {
+        self.pool.set_single(conn);
         self.pool.handle_connected(conn, now);
+    }
+
+    /// As [`Pool::handle_connected`], for a connection that requests share. Each of them, the first as well, ends by
+    /// [`release_shared`](Self::release_shared).
+    #[cfg(feature = "std")]
+    pub fn handle_shared(&mut self, conn: ConnId, caller: Caller, now: Duration) {
+        self.shared.insert(conn, caller);
+        self.pool.handle_connected(conn, now);
+    }
+
+    /// What an application answered to GET_VALUES on behalf of whoever dials this connection, if it did: how requests go
+    /// over it.
+    pub fn handle_values(&mut self, conn: ConnId, values: Option<&Params>) -> Mode {
+        self.negotiations.on_values(conn, values, &mut self.pool)
+    }
+
+    /// The application has refused to have requests share this connection (CANT_MPX_CONN): none do from now on.
+    #[cfg(feature = "std")]
+    pub fn handle_refusal(&mut self, conn: ConnId) {
+        if let Some(upstream) = self.pool.upstream_of(conn) {
+            self.pool.set_multiplex(upstream, NonZeroU16::MIN);
+        }
     }
 
     /// As [`Pool::handle_connect_error`].
     pub fn handle_connect_error(&mut self, conn: ConnId, now: Duration) {
+        self.negotiations.on_connect_error(conn);
         self.pool.handle_connect_error(conn, now);
     }
 
@@ -132,6 +183,8 @@ impl<L> Depot<L> {
 
     /// As [`Pool::handle_closed`], for a connection that is in use.
     pub fn handle_closed(&mut self, conn: ConnId, now: Duration) {
+        self.negotiations.on_closed(conn);
+        self.drop_link(conn);
         self.pool.handle_closed(conn, now);
     }
 
@@ -146,7 +199,7 @@ impl<L> Depot<L> {
     /// As [`Pool::add_upstream`].
     pub fn add_upstream(&mut self) -> usize {
         let index = self.pool.add_upstream();
-        self.pool.set_multiplex(index, NonZeroU16::MIN);
+        self.negotiations.forget(index);
         index
     }
 
@@ -161,6 +214,15 @@ impl<L> Depot<L> {
         self.pool.is_removed(upstream)
     }
 
+    /// A request on a shared connection has ended, or its caller has given it up.
+    #[cfg(feature = "std")]
+    pub fn release_shared(&mut self, conn: ConnId, now: Duration) {
+        let is_usable = self.shared.get(&conn).is_some_and(Caller::is_usable);
+        if !self.pool.release(conn, is_usable, now).is_keep() {
+            self.handle_closed(conn, now);
+        }
+    }
+
     /// The figures of the pool.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -168,15 +230,31 @@ impl<L> Depot<L> {
     }
 
     fn turn(&mut self, grant: Grant) -> Turn<L> {
-        match grant {
-            Grant::Dial { conn, upstream } => Turn::Dial { conn, upstream },
-            Grant::Reuse { conn, upstream } => match self.idle.remove(&conn) {
-                Some(link) => Turn::Reuse { conn, upstream, link },
-                // Cannot be: what is granted is idle, and what is idle is here.
-                None => Turn::Fail(WaitError::Expired),
-            },
-            Grant::Wait(_) => Turn::Fail(WaitError::Expired),
+        let (conn, upstream) = match grant {
+            Grant::Dial { conn, upstream } => {
+                let multiplex = self.pool.multiplex(upstream);
+                let mode = self.negotiations.mode(conn, upstream, multiplex);
+                return Turn::Dial { conn, upstream, mode };
+            }
+            Grant::Reuse { conn, upstream } => (conn, upstream),
+            Grant::Wait(_) => return Turn::Fail(WaitError::Expired),
+        };
+        #[cfg(feature = "std")]
+        if let Some(caller) = self.shared.get(&conn) {
+            let was_idle = self.pool.in_flight(conn) == 1;
+            return Turn::Share { conn, upstream, caller: caller.clone(), was_idle };
         }
+        match self.idle.remove(&conn) {
+            Some(link) => Turn::Reuse { conn, upstream, link },
+            // Cannot be: what is granted and not shared is idle, and what is idle is here.
+            None => Turn::Fail(WaitError::Expired),
+        }
+    }
+
+    fn drop_link(&mut self, conn: ConnId) {
+        self.idle.remove(&conn);
+        #[cfg(feature = "std")]
+        self.shared.remove(&conn);
     }
 }
 

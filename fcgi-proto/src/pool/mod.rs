@@ -29,6 +29,9 @@ mod conn;
 mod decision;
 mod depot;
 mod list;
+#[cfg(feature = "std")]
+mod lobby;
+mod negotiate;
 mod queue;
 mod retry;
 mod rules;
@@ -40,6 +43,9 @@ pub use config::Config;
 pub use conn::ConnId;
 pub use decision::{AcquireError, Action, Grant, Released, Snapshot};
 pub use depot::{Depot, Turn};
+#[cfg(feature = "std")]
+pub use lobby::{Access, Clock, Entry, Lease, Line, Link, Lobby, Metrics, Place};
+pub use negotiate::{Mode, Negotiate};
 pub use queue::{WaitError, WaiterId};
 pub use retry::{Attempt, may_dial_again};
 pub use state::Pool;

@@ -20,13 +20,30 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// [`may_retry`](Self::may_retry), or another connection is sure to help and the error says that the application has
+    /// begun nothing: it refused to have requests share a connection, or a shared one broke before this was written.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn may_retry_after(self, error: &crate::Error) -> bool {
+        use crate::ErrorKind::{CantMultiplex, Io, Reset};
+        match error.kind() {
+            Reset | Io => self.may_retry() || self.may_repeat() && error.is_safe_to_retry(),
+            CantMultiplex => self.is_replayable && self.number == 1,
+            _ => false,
+        }
+    }
+
+    const fn may_repeat(self) -> bool {
+        !self.has_response && self.is_replayable && self.number == 1
+    }
+
     /// Whether to try once more, on another connection.
     ///
     /// Only when the connection broke because it was stale: the peer had closed it before, as php-fpm does after
     /// `pm.max_requests`, and the request never reached a script. And only once.
     #[must_use]
     pub const fn may_retry(self) -> bool {
-        self.is_reused && !self.has_response && self.is_replayable && self.number == 1
+        self.is_reused && self.may_repeat()
     }
 }
 

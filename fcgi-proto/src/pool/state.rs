@@ -39,7 +39,7 @@ impl Pool {
     /// A pool for so many addresses, named by their index; 0 counts as 1.
     #[must_use]
     pub fn new(config: Config, upstreams: usize) -> Self {
-        let upstreams = alloc::vec![Upstream::new(config.multiplex); upstreams.max(1)];
+        let upstreams = alloc::vec![Upstream::new(config.multiplex_unasked()); upstreams.max(1)];
         Self {
             stock: Stock::new(upstreams, config.max_lifetime.is_some()),
             queue: Queue::new(),
@@ -165,7 +165,7 @@ impl Pool {
     /// assert_eq!(upstream, index);
     /// ```
     pub fn add_upstream(&mut self) -> usize {
-        let index = self.stock.add_upstream(Upstream::new(self.config.multiplex));
+        let index = self.stock.add_upstream(Upstream::new(self.config.multiplex_unasked()));
         self.serve_queue(self.latest);
         index
     }
@@ -183,11 +183,27 @@ impl Pool {
         self.stock.upstream(upstream).is_none_or(Upstream::is_removed)
     }
 
-    /// No connection is shared, whatever the settings say.
-    pub(super) fn set_single(&mut self) {
-        for upstream in 0..self.stock.upstreams().len() {
-            self.set_multiplex(upstream, NonZeroU16::MIN);
-        }
+    /// This connection carries one request at a time, whatever its address can do.
+    pub fn set_single(&mut self, conn: ConnId) {
+        self.stock.update(conn, |conn| conn.is_single = true);
+    }
+
+    /// How many requests may share a connection to an address; 1 when there is no such address.
+    #[must_use]
+    pub fn multiplex(&self, upstream: usize) -> NonZeroU16 {
+        self.stock.upstream(upstream).map_or(NonZeroU16::MIN, |upstream| upstream.multiplex)
+    }
+
+    /// How many requests are on a connection.
+    #[must_use]
+    pub fn in_flight(&self, conn: ConnId) -> usize {
+        self.stock.get(conn).map_or(0, |conn| conn.in_flight)
+    }
+
+    /// The index of the address that a connection leads to.
+    #[must_use]
+    pub fn upstream_of(&self, conn: ConnId) -> Option<usize> {
+        self.stock.get(conn).map(|conn| conn.upstream)
     }
 
     /// A request on the connection has ended. `is_reusable` says whether the connection is fit for another; once it was

@@ -329,6 +329,35 @@ fn who_stalls_the_others_is_given_up_and_they_are_excused() {
 }
 
 #[test]
+fn who_waits_for_one_without_limits_has_its_own() {
+    let (mut session, caller) = Session::new(settings(4));
+    let second = Duration::from_secs(1);
+    let slow = begin(&caller);
+    let mut other = begin_with(&caller, &parts(), Timeouts::NONE.with_idle(second));
+    written(&mut session);
+    read(&mut session, [stdout(1, HEAD), stdout(1, &[b'x'; 2000])].concat());
+    assert!(!session.wants_read());
+    assert_eq!(other.deadline(), Some(NOW + second));
+    assert!(matches!(poll_at(&mut other, NOW + second), Poll::Ready(Err(_))));
+    drop(slow);
+}
+
+#[test]
+fn a_caller_is_woken_when_an_earlier_limit_begins_to_hold() {
+    let (mut session, caller) = session();
+    let second = Duration::from_secs(1);
+    let limits = Timeouts::NONE.with_first_byte(second).with_idle(60 * second);
+    let mut call = begin_with(&caller, &parts(), limits);
+    call.finish_body();
+    let counter = Arc::new(Counter::default());
+    let waker = Waker::from(Arc::clone(&counter));
+    assert!(call.poll_received(&Context::from_waker(&waker), NOW).is_pending());
+    assert_eq!(call.deadline(), Some(NOW + 60 * second));
+    written(&mut session);
+    assert_eq!((call.deadline(), counter.0.load(Ordering::Relaxed)), (Some(NOW + second), 1));
+}
+
+#[test]
 fn who_is_slow_alone_may_be() {
     let (mut session, caller) = Session::new(settings(4));
     let mut slow = begin_with(&caller, &parts(), Timeouts::NONE.with_idle(Duration::from_secs(1)));
@@ -410,7 +439,7 @@ fn error_output_is_bounded_for_each() {
 #[test]
 fn asking_finds_out_whether_requests_may_share() {
     for (answer, is_multiplexed) in [("1", true), ("0", false)] {
-        let (mut session, caller) = Session::asking(SessionSettings::default()).expect("room");
+        let (mut session, caller) = Session::asking(SessionSettings::default());
         let mut call = begin(&caller);
         assert_eq!(kinds(&written(&mut session))[0], (RecordType::GetValues, 0));
         let values = support::pairs([("FCGI_MPXS_CONNS", answer), ("X", "y")]);

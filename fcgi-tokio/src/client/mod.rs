@@ -1,29 +1,33 @@
 //! The web server's side: requests to an application, php-fpm above all.
 
 mod body;
+mod carrier;
+mod clock;
 mod driver;
 mod gather;
-mod lease;
 mod pool;
 mod response;
 mod response_body;
 mod shared;
+mod single;
 mod stream;
 
 use std::future::{Future, poll_fn};
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::{Config, MAX_CALL_BODY};
+use fcgi_proto::client::{Config, MAX_CALL_BODY, Received};
+pub use fcgi_proto::pool::Metrics;
 use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, Wait, trace};
 use tokio::time::Instant;
 
 pub use body::Body;
-use driver::{Driver, Link, Owned};
+use driver::Driver;
 pub use gather::AsCompleted;
-pub use pool::{Metrics, Pool};
+pub use pool::Pool;
 pub use response::Response;
 pub use response_body::ResponseBody;
+use single::{Link, Single};
 pub(crate) use stream::Stream;
 
 /// A request with a [`Body`] of this crate.
@@ -158,12 +162,13 @@ impl Client {
         let ready = started.elapsed();
         let io = dial(&self.address, started, &timeouts).await?;
         let link = Link::new(io, Config::default().peer(&self.address));
-        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)?;
-        driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
+        let mut single = Single::begin(link, None, &parts, body, timeouts, started)?;
+        single.handle_connection(ready, started.elapsed().saturating_sub(ready));
+        let mut driver = Driver::Single(single);
         loop {
-            match poll_fn(|cx| driver.poll_output(cx)).await {
-                Ok(Owned::Head(head, first)) => {
-                    let body = ResponseBody::new(driver, self.address.clone(), first);
+            match poll_fn(|cx| driver.poll_received(cx)).await {
+                Ok(Received::Head { head, body }) => {
+                    let body = ResponseBody::new(driver, self.address.clone(), body);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}

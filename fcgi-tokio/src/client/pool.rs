@@ -1,18 +1,23 @@
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
-use fcgi_proto::pool::{Config, Snapshot, may_dial_again};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace};
+use fcgi_proto::client::{Caller, Config as ConnectionConfig, MAX_CALL_BODY, Received};
+use fcgi_proto::pool::{Access, Config, Metrics, Mode, may_dial_again};
+use fcgi_proto::{
+    Address, BeginError, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace,
+};
 use tokio::time::Instant;
 
 use super::body::prepare;
-use super::driver::{Driver, Link, Owned};
-use super::lease::Lease;
-use super::shared::{NoPlace, Place, Shared, nowhere};
-use super::{Body, Request, Response, ResponseBody, dial, within};
+use super::carrier::{Carrier, probe};
+use super::clock::{self, Lease, Lobby, Place, TokioClock};
+use super::driver::Driver;
+use super::shared::Shared;
+use super::single::{Link, Single};
+use super::{Body, Request, Response, ResponseBody, Stream, dial, within};
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
 /// number of tasks at once.
@@ -33,23 +38,16 @@ use super::{Body, Request, Response, ResponseBody, dial, within};
 /// ```
 #[derive(Clone)]
 pub struct Pool {
-    shared: Arc<Shared>,
+    lobby: Arc<Lobby>,
     timeouts: Timeouts,
     spool: SpoolConfig,
 }
 
-/// Figures of a [`Pool`], those of its policy among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metrics {
-    /// Connections, callers, dials.
-    pub pool: Snapshot,
-    /// Kept connections that the application had closed, found before a request was sent on them.
-    pub stale: u64,
-    /// Requests that were sent a second time, since their kept connection broke before a byte came.
-    pub retries: u64,
-    /// Requests that ran into a time limit.
-    pub timeouts: u64,
+/// A connection to begin a request on.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and moved at once")]
+enum Connected {
+    Single(Link),
+    Shared(Caller),
 }
 
 impl Pool {
@@ -60,8 +58,8 @@ impl Pool {
     /// [`Config::queue_timeout`].
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
-        let shared = Shared::new(config, addresses);
-        Self { shared, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+        let lobby = Lobby::new(config, addresses, TokioClock::new());
+        Self { lobby, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
     }
 
     /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
@@ -78,13 +76,13 @@ impl Pool {
     /// assert_eq!(pool.addresses().len(), 2);
     /// ```
     pub fn set_addresses(&self, addresses: impl IntoIterator<Item = Address>) {
-        self.shared.set_addresses(addresses);
+        self.lobby.set_addresses(addresses);
     }
 
     /// The addresses now in use, in no particular order.
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
-        self.shared.addresses().iter().map(|address| Address::clone(address)).collect()
+        self.lobby.addresses().iter().map(|address| Address::clone(address)).collect()
     }
 
     /// Sets the time limits of all requests that bring none of their own.
@@ -117,7 +115,7 @@ impl Pool {
         let started = Instant::now();
         let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
             .await
-            .map_err(|error| error.to(&self.first_address()))?;
+            .map_err(|error| error.to(&self.lobby.first_address()))?;
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
             match self.attempt(&parts, body, timeouts, started, &mut tries).await {
@@ -144,7 +142,7 @@ impl Pool {
     /// The figures of this pool.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.metrics()
+        self.lobby.metrics()
     }
 
     /// One attempt; an error comes with the body, whole, when there should be another.
@@ -159,69 +157,103 @@ impl Pool {
         let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
         let queued = started.elapsed();
-        let (place, link) = match self.connect(place, &address, started, &timeouts).await {
+        let (lease, connected) = match self.connect(place, started, &timeouts).await {
             Ok(connected) => connected,
             Err(error) => {
                 // Nothing was sent, and nothing of the body was read.
                 tries.failed_dials += 1;
-                let addresses = self.shared.addresses().len();
+                let addresses = self.lobby.addresses().len();
                 let again = may_dial_again(tries.failed_dials, addresses).then_some(body);
                 return Err((error, again));
             }
         };
         let spare = body.try_clone();
-        let connected = started.elapsed();
-        let mut driver = Driver::begin(link, Some(place), parts, body, timeouts, started)
-            .map_err(|error| (error.to(&address), None))?;
-        driver.exchange_mut().handle_connection(queued, connected.saturating_sub(queued));
+        let dialled = started.elapsed();
+        let begun = self.begin(lease, connected, parts, body, timeouts, started);
+        let mut driver = begun.map_err(|(error, body)| {
+            tries.number += 1;
+            (error.to(&address), body.filter(|_| tries.number <= MAX_BEGINS))
+        })?;
+        driver.handle_connection(queued, dialled.saturating_sub(queued));
         loop {
-            match poll_fn(|cx| driver.poll_output(cx)).await {
-                Ok(Owned::Head(head, first)) => {
-                    let body = ResponseBody::new(driver, Address::clone(&address), first);
+            match poll_fn(|cx| driver.poll_received(cx)).await {
+                Ok(Received::Head { head, body }) => {
+                    let body = ResponseBody::new(driver, Address::clone(&address), body);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let may_retry = driver.may_retry(spare.is_some(), tries.number);
+                    let may_retry = driver.may_retry(&error, spare.is_some(), tries.number);
                     tries.number += 1;
                     let again = spare.filter(|_| may_retry);
                     if again.is_some() {
                         trace::retrying(tries.number - 1);
+                        self.lobby.count_retry();
                     }
-                    self.shared.count(|counts| counts.retries += u64::from(again.is_some()));
                     return Err((error.to(&address), again));
                 }
             }
         }
     }
 
+    fn begin(
+        &self,
+        lease: Lease,
+        connected: Connected,
+        parts: &Parts,
+        body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+    ) -> Result<Driver, (Error, Option<Body>)> {
+        let caller = match connected {
+            Connected::Single(link) => {
+                let single = Single::begin(link, Some(lease), parts, body, timeouts, started);
+                return single.map(Driver::Single).map_err(|error| (error, None));
+            }
+            Connected::Shared(caller) => caller,
+        };
+        let epoch = self.lobby.clock().epoch();
+        let begun = caller.begin(
+            parts,
+            timeouts,
+            started.saturating_duration_since(epoch),
+            epoch.elapsed(),
+        );
+        let call = match begun {
+            Ok(call) => call,
+            // It has closed between the grant and now, and nothing of this was sent.
+            Err(BeginError::Closing) => {
+                return Err((Error::io(io::ErrorKind::ConnectionReset.into()), Some(body)));
+            }
+            Err(error) => return Err((Error::new(ErrorKind::Request(error.into())), None)),
+        };
+        Ok(Driver::Shared(Shared::new(call, lease, Arc::clone(&self.lobby), body)))
+    }
+
     async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
+        clock::start(&self.lobby);
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
-        let place = within(started, wait, self.shared.acquire())
+        let mut entry = self.lobby.enter();
+        within(started, wait, poll_fn(|cx| entry.poll_place(cx)))
             .await
-            .map_err(|error| error.to(&self.first_address()))?;
-        place.map_err(|reason| self.no_place(&reason, timeouts))
+            .map_err(|error| error.to(&self.lobby.first_address()))?
     }
 
     async fn connect(
         &self,
         place: Place,
-        address: &Address,
         started: Instant,
         timeouts: &Timeouts,
-    ) -> Result<(Lease, Link), Error> {
-        let Place { lease, link, .. } = place;
-        if let Some(link) = link {
-            return Ok((lease, link));
-        }
-        match dial(address, started, timeouts).await {
-            Ok(io) => {
-                lease.on_connected();
-                Ok((
-                    lease,
-                    Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address)),
-                ))
-            }
+    ) -> Result<(Lease, Connected), Error> {
+        let Place { lease, access, address } = place;
+        let mode = match access {
+            Access::Single(link) => return Ok((lease, Connected::Single(link))),
+            Access::Shared(caller) => return Ok((lease, Connected::Shared(caller))),
+            Access::Dial(Mode::Probing) => lease.on_values(probe(&address).await.as_ref()),
+            Access::Dial(mode) => mode,
+        };
+        match dial(&address, started, timeouts).await {
+            Ok(io) => Ok(self.connected(lease, io, mode, &address)),
             Err(error) => {
                 lease.on_connect_error(&error);
                 Err(error)
@@ -229,20 +261,28 @@ impl Pool {
         }
     }
 
-    fn no_place(&self, reason: &NoPlace, timeouts: &Timeouts) -> Error {
-        match *reason {
-            NoPlace::Full { limit } => Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue),
-            NoPlace::Expired => Error::timeout(Phase::Queue, timeouts.queue().unwrap_or_default()),
-            NoPlace::Unreachable(kind) => Error::connect(&self.first_address(), kind.into()),
+    fn connected(
+        &self,
+        mut lease: Lease,
+        io: Stream,
+        mode: Mode,
+        address: &Address,
+    ) -> (Lease, Connected) {
+        if mode == Mode::Single {
+            lease.on_connected();
+            let link = Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address));
+            return (lease, Connected::Single(link));
         }
-        .to(&self.first_address())
-    }
-
-    /// For messages about no address in particular.
-    fn first_address(&self) -> Arc<Address> {
-        self.shared.addresses().into_iter().next().unwrap_or_else(nowhere)
+        let (session, caller) = self.lobby.session(mode, address);
+        let line = lease.on_shared(caller.clone());
+        let epoch = self.lobby.clock().epoch();
+        tokio::spawn(Carrier { io, session, line, epoch }.run());
+        (lease, Connected::Shared(caller))
     }
 }
+
+/// How often a request may meet a connection that closes just then.
+const MAX_BEGINS: u32 = 3;
 
 /// What became of the attempts at one request so far.
 struct Tries {

@@ -95,7 +95,7 @@ impl Response {
 
     /// How long each phase took so far; [`Timings::total`] is there once the response has ended.
     #[must_use]
-    pub const fn timings(&self) -> Timings {
+    pub fn timings(&self) -> Timings {
         self.body.timings()
     }
 

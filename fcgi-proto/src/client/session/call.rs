@@ -8,10 +8,10 @@ use core::time::Duration;
 use alloc::boxed::Box;
 use bytes::Bytes;
 
-use super::wakes::Wakes;
 use super::{Received, Shared};
-use crate::client::{End, Exchange};
-use crate::{Error, Phase, RequestKey};
+use crate::client::{End, Exchange, Timings};
+use crate::wakes::Wakes;
+use crate::{Error, ErrorKind, Phase, RequestKey};
 
 /// One request of a [`Session`](super::Session), as its caller has it: what an adapter's response is made of.
 ///
@@ -116,6 +116,26 @@ impl Call {
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.look(Exchange::end).flatten()
+    }
+
+    /// How long each phase took so far.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.look(Exchange::timings).unwrap_or_default()
+    }
+
+    /// Says how long the call waited for its place, and for the connection being made; see [`timings`](Self::timings).
+    pub fn handle_connection(&mut self, queue: Duration, connect: Duration) {
+        if let Some(open) = self.shared.lock().calls.get_mut(&self.key) {
+            open.exchange.handle_connection(queue, connect);
+        }
+    }
+
+    /// The caller's error for a body that is longer than it wants.
+    #[must_use]
+    pub fn too_large(&self, limit: usize) -> Error {
+        let error = self.look(|exchange| exchange.too_large(limit));
+        error.unwrap_or_else(|| Error::new(ErrorKind::TooLarge { limit }))
     }
 
     /// Bytes written for this request, protocol included.

@@ -2,9 +2,9 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
-use super::wakes::Wakes;
 use super::{Call, Shared};
 use crate::error::BeginError;
+use crate::wakes::Wakes;
 use crate::{Parts, Timeouts};
 
 /// Begins requests on a [`Session`](super::Session). When the last of its clones is dropped and all requests have ended,

@@ -2,7 +2,6 @@
 
 mod call;
 mod caller;
-mod capabilities;
 mod open;
 mod received;
 mod settings;
@@ -10,7 +9,6 @@ mod state;
 mod time;
 mod transfer;
 mod unsent;
-mod wakes;
 
 use alloc::sync::Arc;
 use core::task::{Context, Poll};
@@ -20,14 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::wakes::Wakes;
 pub use call::Call;
 pub use caller::Caller;
 pub use received::Received;
 pub use settings::SessionSettings;
 use state::{Failure, State};
-use wakes::Wakes;
 
-use crate::error::BeginError;
 use crate::{Outgoing, Params};
 
 /// A connection that several callers share: the decisions that every adapter's multiplexed client shares.
@@ -88,15 +85,14 @@ impl Session {
     /// A session that asks the application whether it multiplexes, by GET_VALUES ahead of the first request; see
     /// [`take_values`](Self::take_values). Until it has said so, there should be one request at a time, and one that is
     /// given up ends the connection.
-    ///
-    /// # Errors
-    /// Never with the default [`max_values`](super::Config::max_values), which must have room for the question.
-    pub fn asking(settings: SessionSettings) -> Result<(Self, Caller), BeginError> {
+    #[must_use]
+    pub fn asking(settings: SessionSettings) -> (Self, Caller) {
         let mut state = State::new(settings, false);
-        state.conn.get_values(["FCGI_MPXS_CONNS", "FCGI_MAX_REQS"])?;
+        let asked = state.conn.get_values(["FCGI_MPXS_CONNS", "FCGI_MAX_REQS"]);
+        debug_assert!(asked.is_ok(), "two short names fit the default limit");
         let len = state.conn.outgoing_len();
         state.unsent.push(None, len);
-        Ok(Self::with(state))
+        Self::with(state)
     }
 
     fn with(state: State) -> (Self, Caller) {

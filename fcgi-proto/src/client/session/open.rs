@@ -79,6 +79,19 @@ impl Open {
         Poll::Pending
     }
 
+    /// So many bytes of this request were written. Whom to wake, as another limit may hold now, which is earlier.
+    pub(super) fn on_written(&mut self, count: usize, now: Duration) -> Option<Waker> {
+        self.unsent -= count;
+        if !self.is_live {
+            return None;
+        }
+        let before = self.exchange.deadline();
+        self.exchange.on_written(count as u64, self.unsent == 0, self.clock(now));
+        let after = self.exchange.deadline();
+        let is_earlier = after.is_some_and(|after| before.is_none_or(|before| after < before));
+        if is_earlier { self.waker() } else { None }
+    }
+
     /// Whom to wake when there is news for the caller.
     pub(super) fn waker(&mut self) -> Option<Waker> {
         self.waker.take()

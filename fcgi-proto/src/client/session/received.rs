@@ -23,12 +23,21 @@ pub enum Received {
 }
 
 impl Received {
-    /// Shares the data with the buffer that it was lent from. Pieces below 4 KiB are copied when `copies_small`, as each
-    /// that waits would keep the whole buffer in memory.
+    /// Shares the data with the buffer that it was lent from, for a caller who uses it at once.
     #[must_use]
-    pub fn new(output: Output<'_>, input: &Bytes, copies_small: bool) -> Self {
+    pub fn new(output: Output<'_>, input: &Bytes) -> Self {
+        Self::of(output, input, 0)
+    }
+
+    /// The same for one who may be slow: pieces that are small beside the buffer are copied, since each would keep all of
+    /// it in memory.
+    pub(super) fn to_keep(output: Output<'_>, input: &Bytes) -> Self {
+        Self::of(output, input, COPIED_BELOW.max(input.len() / 4))
+    }
+
+    fn of(output: Output<'_>, input: &Bytes, copied_below: usize) -> Self {
         let own = |data: &[u8]| {
-            if copies_small && data.len() < COPIED_BELOW {
+            if data.len() < copied_below {
                 Bytes::copy_from_slice(data)
             } else {
                 input.slice_ref(data)

@@ -5,10 +5,10 @@ use std::io;
 
 use super::open::Open;
 use super::unsent::Unsent;
-use super::wakes::Wakes;
 use super::{Received, SessionSettings};
 use crate::client::{Connection, Exchange};
 use crate::error::{BeginError, ProtocolError};
+use crate::wakes::Wakes;
 use crate::{Error, Params, Parts, RequestKey, Timeouts};
 
 /// What the session and its callers share, behind one lock.

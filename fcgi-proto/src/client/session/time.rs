@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::open::Open;
 use super::state::State;
-use super::wakes::Wakes;
+use crate::wakes::Wakes;
 use crate::{Phase, RequestKey};
 
 impl State {
@@ -65,9 +65,13 @@ impl State {
         deadline.and_then(|deadline| open.session_time(deadline))
     }
 
-    /// Whether waiting counts against this request.
+    /// Whether waiting counts against this request. When those who pause the connection may do so for ever, it counts
+    /// against those who wait for them: somebody's time must run.
     fn counts(&self, key: RequestKey) -> bool {
-        !self.is_paused || self.live > 1 && self.conn.is_stalled_by(key)
+        let has_limit = |(_, open): (RequestKey, &Open)| open.exchange.deadline().is_some();
+        let is_shared = self.live > 1;
+        !self.is_paused
+            || is_shared && (self.conn.is_stalled_by(key) || !self.culprits().any(has_limit))
     }
 
     /// Requests whose consumers are slow at the expense of others.

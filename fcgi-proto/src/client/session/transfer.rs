@@ -5,10 +5,11 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::Received;
 use super::state::{Failure, State};
-use super::wakes::Wakes;
-use super::{Received, capabilities};
 use crate::client::Event;
+use crate::client::values::multiplexes;
+use crate::wakes::Wakes;
 use crate::{Outgoing, ProtocolError, RequestKey};
 
 impl State {
@@ -74,11 +75,7 @@ impl State {
         while let Some((key, part)) = self.unsent.pop(count).filter(|_| count > 0) {
             count -= part;
             if let Some(open) = key.and_then(|key| self.calls.get_mut(&key)) {
-                open.unsent -= part;
-                let now = open.clock(now);
-                if open.is_live {
-                    open.exchange.on_written(part as u64, open.unsent == 0, now);
-                }
+                wakes.extend(open.on_written(part, now));
             }
         }
         self.collect(wakes);
@@ -126,7 +123,7 @@ impl State {
             Event::Stdout { key, data } | Event::Stderr { key, data } => (*key, data.len()),
             Event::End { key, .. } => (*key, 8),
             Event::Values(values) => {
-                self.is_multiplexed |= capabilities::multiplexes(values);
+                self.is_multiplexed |= multiplexes(values);
                 self.values = Some(values.clone());
                 return;
             }
@@ -145,7 +142,7 @@ impl State {
         }
         match open.exchange.handle_event(event) {
             Ok(Some(output)) => {
-                let received = Received::new(output, data, true);
+                let received = Received::to_keep(output, data);
                 self.conn.hold(key, received.body_len());
                 self.on_received(key, received, wakes);
             }

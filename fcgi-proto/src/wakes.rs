@@ -4,7 +4,7 @@ use core::task::Waker;
 /// Whom to wake. Made before a lock is taken, so that it is dropped, and wakes, after the lock: who is woken may want it at
 /// once.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     /// Nearly always there is one.
     first: Option<Waker>,
     more: Vec<Waker>,

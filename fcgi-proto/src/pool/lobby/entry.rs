@@ -1,0 +1,148 @@
+use alloc::sync::Arc;
+use core::fmt;
+use core::task::{Context, Poll};
+
+use super::{Clock, Lease, Link, Lobby, Seat};
+use crate::client::Caller;
+use crate::pool::{AcquireError, Mode, Turn, WaitError, WaiterId};
+use crate::{Address, Error, ErrorKind, Phase};
+
+/// A caller of a [`Lobby`]. Dropping it leaves the queue, and gives back a turn that had come meanwhile.
+pub struct Entry<L: Link, C: Clock> {
+    lobby: Arc<Lobby<L, C>>,
+    waiter: Option<WaiterId>,
+}
+
+/// A place for one request.
+pub struct Place<L: Link, C: Clock> {
+    /// The right to it.
+    pub lease: Lease<L, C>,
+    /// How to get on the connection.
+    pub access: Access<L>,
+    /// Where it leads to.
+    pub address: Arc<Address>,
+}
+
+/// How a caller gets on its connection.
+#[derive(Debug)]
+pub enum Access<L> {
+    /// It is there, for this request alone.
+    Single(L),
+    /// It is there, and others use it too.
+    Shared(Caller),
+    /// It is to be dialled, and used so.
+    Dial(Mode),
+}
+
+impl<L: Link, C: Clock> Entry<L, C> {
+    pub(super) const fn new(lobby: Arc<Lobby<L, C>>) -> Self {
+        Self { lobby, waiter: None }
+    }
+
+    /// Ready with a place, of which there is one for each entry. Connections that have broken while they idled are passed
+    /// over and counted.
+    ///
+    /// # Errors
+    /// [`PoolFull`](ErrorKind::PoolFull); a [`Timeout`](ErrorKind::Timeout) of [`Phase::Queue`];
+    /// [`Connect`](ErrorKind::Connect) when no address can be connected to. Nothing was sent then.
+    pub fn poll_place(&mut self, cx: &Context<'_>) -> Poll<Result<Place<L, C>, Error>> {
+        loop {
+            let turn = match self.poll_turn(cx) {
+                Poll::Ready(turn) => turn?,
+                Poll::Pending => return Poll::Pending,
+            };
+            let (conn, upstream, access, is_reused) = match turn {
+                Turn::Reuse { conn, upstream, link } => {
+                    (conn, upstream, Access::Single(link), true)
+                }
+                Turn::Share { conn, upstream, caller, was_idle } => {
+                    (conn, upstream, Access::Shared(caller), was_idle)
+                }
+                Turn::Dial { conn, upstream, mode } => (conn, upstream, Access::Dial(mode), false),
+                Turn::Fail(error) => return Poll::Ready(Err(self.failed(error))),
+            };
+            let is_shared = matches!(access, Access::Shared(_));
+            let lease = Lease::new(Arc::clone(&self.lobby), conn, is_reused, is_shared);
+            if !access.is_stale() {
+                let address = self.lobby.lock().address(upstream);
+                return Poll::Ready(Ok(Place { lease, access, address }));
+            }
+            self.lobby.lock().counts.stale += 1;
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<Result<Turn<L>, Error>> {
+        if let Some(waiter) = self.waiter {
+            let mut state = self.lobby.lock();
+            let Some(seat) = state.waiting.get_mut(&waiter) else { return Poll::Pending };
+            let Some(turn) = seat.turn.take() else {
+                seat.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            state.waiting.remove(&waiter);
+            self.waiter = None;
+            return Poll::Ready(Ok(turn));
+        }
+        self.lobby.act(|state, now| match state.depot.acquire(now) {
+            Ok(Ok(turn)) => Poll::Ready(Ok(turn)),
+            Ok(Err(waiter)) => {
+                let seat = Seat { turn: None, waker: Some(cx.waker().clone()) };
+                state.waiting.insert(waiter, seat);
+                self.waiter = Some(waiter);
+                Poll::Pending
+            }
+            Err(AcquireError::QueueFull { limit }) => {
+                let error = Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue);
+                Poll::Ready(Err(error.to(&state.first_address())))
+            }
+        })
+    }
+
+    fn failed(&self, error: WaitError) -> Error {
+        let state = self.lobby.lock();
+        match (error, state.last_connect_error) {
+            (WaitError::Unreachable, Some(reason)) => {
+                Error::connect(&state.first_address(), reason.into())
+            }
+            _ => Error::timeout(Phase::Queue, state.queue_timeout).to(&state.first_address()),
+        }
+    }
+}
+
+impl<L: Link, C: Clock> Drop for Entry<L, C> {
+    fn drop(&mut self) {
+        let Some(waiter) = self.waiter else { return };
+        self.lobby.act(|state, now| {
+            match state.waiting.remove(&waiter).and_then(|seat| seat.turn) {
+                // It had come without being looked at.
+                Some(turn) => state.depot.take_back(turn, now),
+                None => state.depot.cancel(waiter),
+            }
+        });
+    }
+}
+
+impl<L: Link> Access<L> {
+    fn is_stale(&self) -> bool {
+        match self {
+            Self::Single(link) => link.is_stale(),
+            Self::Shared(caller) => !caller.is_usable(),
+            Self::Dial(_) => false,
+        }
+    }
+}
+
+impl<L: Link, C: Clock> fmt::Debug for Entry<L, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("waiter", &self.waiter).finish_non_exhaustive()
+    }
+}
+
+impl<L: Link, C: Clock> fmt::Debug for Place<L, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("lease", &self.lease)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
