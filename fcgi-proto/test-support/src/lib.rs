@@ -19,6 +19,7 @@
 pub mod http;
 pub mod launch;
 
+mod chromium;
 mod fpm;
 mod mariadb;
 mod php_cgi;
@@ -32,6 +33,7 @@ mod wait;
 mod web_server;
 mod wordpress;
 
+pub use chromium::{Chromium, Failed};
 pub use fpm::{PhpFpm, PhpFpmBuilder};
 pub use php_cgi::{PhpCgi, PhpCgiBuilder};
 pub use process::is_running;

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -22,8 +22,25 @@ impl Service {
     /// Starts `command`; `quit` is the signal that stops it in order, and `folder` what the guard
     /// removes if this process dies.
     pub(crate) fn spawn(command: &mut Command, quit: Signal, folder: &Path) -> Self {
+        Self::spawn_with(command.stdin(Stdio::null()), quit, folder)
+    }
+
+    /// The same, with pipes for its standard input and output.
+    pub(crate) fn spawn_piped(
+        command: &mut Command,
+        quit: Signal,
+        folder: &Path,
+    ) -> (Self, ChildStdin, ChildStdout) {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut service = Self::spawn_with(command, quit, folder);
+        let stdin = service.main.stdin.take().expect("it is piped");
+        let stdout = service.main.stdout.take().expect("it is piped");
+        (service, stdin, stdout)
+    }
+
+    fn spawn_with(command: &mut Command, quit: Signal, folder: &Path) -> Self {
         let program = command.get_program().to_owned();
-        let main = command.stdin(Stdio::null()).process_group(0).spawn();
+        let main = command.process_group(0).spawn();
         let main = main.unwrap_or_else(|error| {
             panic!("{} does not start: {error}", program.to_string_lossy())
         });
