@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcgi_proto::AddressError;
-use fcgi_proto::cgi::PhpSettings;
+use fcgi_proto::cgi::{PhpSettings, TrustedProxies};
 use fcgi_tokio::{Address, PoolConfig, Timeouts};
 
 use crate::Gateway;
 use crate::folder::Folder;
 use crate::gateway::{Inner, Target};
 use crate::handoff::Handoff;
+use crate::inbound::Inbound;
 use crate::observe::{Identify, Observer, TraceContext};
 use crate::proxy::Variables;
 use crate::routing::Rules;
@@ -39,9 +40,8 @@ pub struct Builder {
     follow_root: bool,
     variables: Variables,
     timeout: Option<Duration>,
-    spool_memory: usize,
-    spool_limit: u64,
-    body_timeout: Option<Duration>,
+    inbound: Inbound,
+    trusted_proxies: Option<TrustedProxies>,
     server_software: String,
 }
 
@@ -65,9 +65,8 @@ impl Builder {
             follow_root: false,
             variables: Variables::default(),
             timeout: Some(Duration::from_secs(60)),
-            spool_memory: 256 * 1024,
-            spool_limit: 128 * 1024 * 1024,
-            body_timeout: Some(Duration::from_secs(30)),
+            inbound: Inbound::default(),
+            trusted_proxies: None,
             server_software: SERVER_SOFTWARE.to_owned(),
         }
     }
@@ -231,16 +230,15 @@ impl Builder {
     /// How much of a request body of unknown length is kept in memory before a temporary file is used, in bytes.
     /// Default: 256 KiB. Each such request may take that much.
     pub fn spool_memory(mut self, bytes: usize) -> Self {
-        self.spool_memory = bytes;
+        self.inbound.in_memory = bytes;
         self
     }
 
     /// How long a request body of unknown length may be, in bytes; more is answered with 413. Default: 128 MiB.
     ///
-    /// Bodies that announce their length are streamed and need no space here; how long they may be is for the
-    /// application to say (`post_max_size` of PHP).
+    /// Bodies that announce their length are streamed and need no space here; see [`max_body`](Self::max_body).
     pub fn spool_limit(mut self, bytes: u64) -> Self {
-        self.spool_limit = bytes;
+        self.inbound.spool_limit = bytes;
         self
     }
 
@@ -249,7 +247,57 @@ impl Builder {
     ///
     /// Shorter than [`timeout`](Self::timeout), or a client that stalls is taken for an application that does.
     pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.body_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self.inbound.timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self
+    }
+
+    /// How many request bodies of unknown length may be on their way at once; more are answered with 503. Default: 256,
+    /// which holds 64 MiB of memory at most. Zero refuses them all.
+    pub fn max_spools(mut self, bodies: usize) -> Self {
+        self.inbound.set_max_spools(bodies);
+        self
+    }
+
+    /// How long a request body that announces its length may be, in bytes; more is answered with 413 before anything of it
+    /// is read. Default: `None`, as how long it may be is for the application to say (`post_max_size` of PHP).
+    pub fn max_body(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.inbound.limit = bytes.into();
+        self
+    }
+
+    /// How fast a request body must come, in bytes per second on the average of 30 s; a slower client gets a 408. Only time
+    /// spent waiting for the client counts. Default: 500, as Apache's RequestReadTimeout. Zero lets clients be slow.
+    ///
+    /// A longer body is streamed to a worker of the application, which serves nobody else meanwhile: a client that sends a
+    /// byte now and then must not hold it.
+    pub fn min_body_rate(mut self, bytes_per_second: u32) -> Self {
+        self.inbound.min_rate = bytes_per_second;
+        self
+    }
+
+    /// Whether bodies that announce their length are handed to the application as they come, once they are longer than
+    /// 64 KiB. Default: yes. With `false` they are received in full first, in memory and then in a temporary file: slow
+    /// uploads then hold no worker at all, at the price of the disk, as with nginx. [`max_body`](Self::max_body) is then
+    /// the limit of the space that each takes, and [`spool_limit`](Self::spool_limit) where it is not set.
+    pub fn stream_bodies(mut self, stream: bool) -> Self {
+        self.inbound.stream = stream;
+        self
+    }
+
+    /// Whose word counts about the client's address, scheme and host, when the server itself is behind a proxy; see
+    /// [`fcgi_proto::cgi::proxies`]. Their clients cannot send such headers past them then. Default: nobody's, and
+    /// `X-Forwarded-For` and the like reach the application as the headers they are.
+    ///
+    /// ```
+    /// use fcgi_gateway::Gateway;
+    /// use fcgi_proto::cgi::TrustedProxies;
+    ///
+    /// let proxies = TrustedProxies::new(["10.0.0.0/8".parse()?]);
+    /// let gateway = Gateway::builder(".").fpm("127.0.0.1:9000").trusted_proxies(proxies).build()?;
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = Some(proxies);
         self
     }
 
@@ -309,9 +357,8 @@ impl Builder {
             identify: self.identify,
             trace: self.trace,
             is_development: self.is_development,
-            spool_memory: self.spool_memory,
-            spool_limit: self.spool_limit,
-            body_timeout: self.body_timeout,
+            inbound: self.inbound,
+            trusted_proxies: self.trusted_proxies,
             server_software: self.server_software,
         })))
     }

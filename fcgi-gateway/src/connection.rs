@@ -10,8 +10,7 @@ use std::net::SocketAddr;
 /// neighbours only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    remote: SocketAddr,
-    local: SocketAddr,
+    addresses: Option<(SocketAddr, SocketAddr)>,
     https: bool,
     is_trusted: bool,
 }
@@ -20,7 +19,13 @@ impl Connection {
     /// A plain connection from `remote` to `local`.
     #[must_use]
     pub const fn new(remote: SocketAddr, local: SocketAddr) -> Self {
-        Self { remote, local, https: false, is_trusted: false }
+        Self { addresses: Some((remote, local)), https: false, is_trusted: false }
+    }
+
+    /// A plain connection over a Unix socket, from somebody on this machine, with no address.
+    #[must_use]
+    pub const fn local_peer() -> Self {
+        Self { addresses: None, https: false, is_trusted: false }
     }
 
     /// Whether it is encrypted. Default: no.
@@ -44,16 +49,16 @@ impl Connection {
         self.is_trusted
     }
 
-    /// The client's address.
+    /// The client's address; `None` over a Unix socket.
     #[must_use]
-    pub const fn remote(&self) -> SocketAddr {
-        self.remote
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.addresses.map(|(remote, _)| remote)
     }
 
-    /// The address that the client connected to.
+    /// The address that the client connected to; `None` over a Unix socket.
     #[must_use]
-    pub const fn local(&self) -> SocketAddr {
-        self.local
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.addresses.map(|(_, local)| local)
     }
 
     /// Whether it is encrypted.

@@ -4,11 +4,11 @@ use core::convert::Infallible;
 use core::fmt;
 use core::pin::Pin;
 use core::task::Poll;
-use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fcgi_proto::cgi::TrustedProxies;
 use fcgi_proto::cgi::script::percent_decode;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -21,6 +21,7 @@ use crate::check;
 use crate::files::Files;
 use crate::folder::{Folder, Release};
 use crate::handoff::{Found, Handoff};
+use crate::inbound::Inbound;
 use crate::observe::{Context, Counted, Identify, Observers, RequestId, TraceContext, Watch};
 use crate::pages::{Failure, Page};
 use crate::proxy::{self, Answer, Place, Variables};
@@ -58,9 +59,8 @@ pub(crate) struct Inner {
     pub(crate) identify: Identify,
     pub(crate) trace: TraceContext,
     pub(crate) is_development: bool,
-    pub(crate) spool_memory: usize,
-    pub(crate) spool_limit: u64,
-    pub(crate) body_timeout: Option<Duration>,
+    pub(crate) inbound: Inbound,
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
     pub(crate) server_software: String,
 }
 
@@ -155,6 +155,16 @@ impl fmt::Debug for Gateway {
 }
 
 impl Inner {
+    /// Whether a proxy of ours is on the other side.
+    fn trusts(&self, connection: &Connection) -> bool {
+        let nothing_said = core::iter::empty::<(&str, &str)>();
+        connection.is_trusted()
+            || self.trusted_proxies.as_ref().is_some_and(|proxies| {
+                let forwarding = proxies.resolve(connection.remote(), nothing_said);
+                forwarding.is_ok_and(|forwarding| forwarding.is_believed())
+            })
+    }
+
     /// The answer to a request, whatever comes of it, with everything about it told to those who want to know.
     async fn serve<B>(&self, request: Request<B>) -> Response<Body>
     where
@@ -162,7 +172,8 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let is_trusted = parts.extensions.get::<Connection>().is_some_and(Connection::is_trusted);
+        let connection = parts.extensions.get::<Connection>();
+        let is_trusted = connection.is_some_and(|connection| self.trusts(connection));
         let id = self.identify.identify(&mut parts.headers, is_trusted);
         self.trace.apply(&mut parts.headers);
         let context = Context::new(id, &parts, self.observers.clone());

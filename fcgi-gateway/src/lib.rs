@@ -25,7 +25,8 @@
 //!   at its next output.
 //!
 //! The gateway believes nothing about the connection that a client says of itself: `X-Forwarded-For` and the like reach
-//! the application as the headers they are, and REMOTE_ADDR is the address of the socket, see [`Connection`].
+//! the application as the headers they are, and REMOTE_ADDR is the address of the socket, see [`Connection`]. Behind a proxy of one's own, [`Builder::trusted_proxies`]
+//! names whom to believe.
 //!
 //! It runs on tokio, and on Unix only: the policy for symbolic links is about owners, and PHP is reached and run as on Unix.
 //!
@@ -66,6 +67,7 @@ mod files;
 mod folder;
 mod gateway;
 mod handoff;
+mod inbound;
 pub mod observe;
 pub mod operations;
 mod pages;

@@ -47,6 +47,18 @@ impl Page {
         StatusCode::PAYLOAD_TOO_LARGE,
         "the request body is larger than this server accepts",
     );
+    pub(crate) const BAD_FORWARDING: Self =
+        Self::new(StatusCode::BAD_REQUEST, "the request's fields about forwarding are malformed");
+    pub(crate) const URI_TOO_LONG: Self =
+        Self::new(StatusCode::URI_TOO_LONG, "the address in the request is too long");
+    pub(crate) const TOO_MANY_FIELDS: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the request has too many header fields",
+    );
+    pub(crate) const TOO_MANY_BODIES: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many request bodies of unknown length are being received; try again in a moment",
+    );
     pub(crate) const FIELDS_TOO_LARGE: Self = Self::new(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "a header field or the address is too large for the application",

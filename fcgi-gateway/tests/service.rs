@@ -9,8 +9,9 @@ use std::path::Path;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
+use fcgi_gateway::server::{Config, Server};
 use fcgi_gateway::supervisor::{StartError, Supervisor};
-use fcgi_gateway::{BuildError, Connection, Gateway, server::Server};
+use fcgi_gateway::{BuildError, Connection, Gateway};
 use fcgi_test_support::{PhpFpm, Scripts};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
@@ -205,7 +206,8 @@ async fn one_worker(
 ) -> (SocketAddr, (Scripts, PhpFpm, tokio::task::JoinHandle<()>)) {
     let (scripts, fpm) = (Scripts::new(), PhpFpm::builder().workers(1).start());
     let gateway = set(Gateway::builder(scripts.root()).fpm(fpm.address())).build().unwrap();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().write_timeout(write_timeout);
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let server = server.config(Config::default().write_timeout(write_timeout));
     let address = server.local_addr().unwrap();
     let running = tokio::spawn(server.run(gateway, core::future::pending()));
     (address, (scripts, fpm, running))

@@ -83,7 +83,7 @@ impl Record {
     /// The client, where the server told.
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.parts.extensions.get::<Connection>().map(Connection::remote)
+        self.parts.extensions.get::<Connection>().and_then(Connection::remote)
     }
 
     /// The host that was asked for.

@@ -37,9 +37,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let params = request::environment(parts, &place, &gateway.variables, &gateway.server_software)?;
-    let body = request::body(body, gateway.spool_memory, gateway.spool_limit, gateway.body_timeout)
-        .await?;
+    let params = request::environment(parts, &place, gateway)?;
+    let body = crate::inbound::receive(body, &gateway.inbound).await?;
     let request = fcgi_tokio::Request::from_params(params).body(body);
     let pool = gateway.upstreams.running().clone();
     tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, request = %context.id(), "passed to the application");
@@ -53,7 +52,7 @@ where
 fn failed(gateway: &Inner, parts: &Parts, context: &Arc<Context>, error: &Error) -> Failure {
     let page = page_for(error);
     let (method, path, request) = (&parts.method, parts.uri.path(), context.id());
-    if page == Page::BAD_BODY || page == Page::STALLED {
+    if error.kind() == ErrorKind::RequestBody {
         tracing::debug!(%method, path, %request, %error, "the request ended early");
         return page.into();
     }
@@ -73,8 +72,7 @@ fn page_for(error: &Error) -> Page {
         ErrorKind::PoolFull { .. } | ErrorKind::Overloaded | ErrorKind::CantMultiplex => {
             Page::OVERLOADED
         }
-        ErrorKind::RequestBody if request::is_stalled(error) => Page::STALLED,
-        ErrorKind::RequestBody => Page::BAD_BODY,
+        ErrorKind::RequestBody => crate::inbound::page_for(error),
         ErrorKind::Request(RequestError::Begin(_)) => Page::FIELDS_TOO_LARGE,
         ErrorKind::Request(_) => Page::BAD_PATH,
         _ => Page::BAD_GATEWAY,

@@ -27,6 +27,17 @@ fn what_the_command_line_refuses() {
         (vec!["serve", root, "--param", "CONTENT_LENGTH=1"], 2, "length of the body"),
         (vec!["serve", root, "--php-value", "memory_limit"], 2, "NAME=VALUE"),
         (vec!["serve", root, "--try-files", "/a/"], 1, "cannot try"),
+        (vec!["serve", root, "--max-head", "1.5K"], 2, "expected a size such as"),
+        (vec!["serve", root, "--tls-cert", "x.pem"], 2, "--tls-key"),
+        (
+            vec!["serve", root, "--tls-cert", "/nowhere/x.pem", "--tls-key", "/nowhere/k.pem"],
+            1,
+            "the TLS file /nowhere/x.pem cannot be read",
+        ),
+        (vec!["serve", root, "--redirect-from", "127.0.0.1:0"], 1, "needs HTTPS to redirect to"),
+        (vec!["serve", root, "--trusted-proxy", "10.0.0.0/99"], 1, "trusted-proxy 10.0.0.0/99"),
+        (vec!["serve", root, "--proxy-header", "via"], 2, "expected x-forwarded-for"),
+        (vec!["serve", root, "--listen", "unix:/nowhere/s"], 1, "cannot listen on unix:/nowhere/s"),
     ] {
         let output = crate::support::run(&args);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -42,7 +53,7 @@ fn help_says_what_a_newcomer_needs() {
     let help = String::from_utf8_lossy(&output.stdout);
     for text in [
         "FOLDER",
-        "--listen <HOST:PORT>",
+        "--listen <ADDR>",
         "--fpm <ADDR>",
         "--timeout <SECONDS>",
         "--workers <THREADS>",

@@ -229,7 +229,7 @@ fn httpoxy_on_the_wire() {
 
 #[test]
 fn too_large_to_pass_on() {
-    let site = site(&[]);
+    let site = site(&["--max-head", "100K"]);
     let mut connection = Connection::open(site.serve.address());
     // One variable must fit into one record, or PHP-FPM drops the request.
     let value = "x".repeat(70_000);

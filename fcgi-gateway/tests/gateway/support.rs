@@ -61,10 +61,8 @@ impl Serve {
         // The last line of the greeting tells where the log is.
         while !greeting.contains("\n  log ") && stdout.read_line(&mut greeting).unwrap() > 0 {}
         let address = greeting
-            .lines()
-            .next()
-            .and_then(|line| line.rsplit_once("http://"))
-            .and_then(|(_, address)| address.parse().ok());
+            .split_once("://")
+            .and_then(|(_, address)| address.split_whitespace().next()?.parse().ok());
         let Some(address) = address else {
             let _ = child.wait();
             panic!("fcgi serve did not start: {greeting:?}\n{}", log.lock().unwrap());

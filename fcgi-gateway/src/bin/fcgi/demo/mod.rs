@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fcgi_gateway::Gateway;
-use fcgi_gateway::server::Server;
+use fcgi_gateway::server::{Config, Server};
 use fcgi_tokio::Address;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -45,7 +45,7 @@ pub(crate) fn main(args: DemoArgs) -> Result<(), DemoError> {
 async fn run(args: DemoArgs) -> Result<(), DemoError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DemoError::System)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(DemoError::System)?;
-    let server = listen(args.listen).await?.drain_time(DRAIN_TIME);
+    let server = listen(args.listen).await?.config(Config::default().drain_time(DRAIN_TIME));
     let (folder, application) = application().map_err(DemoError::System)?;
     let gateway = gateway(folder.path())?;
     let (stop, stopped) = oneshot::channel::<()>();

@@ -1,48 +1,279 @@
 //! The side of the clients: listeners, TLS, and limits.
 
+use core::num::NonZeroUsize;
+use std::io;
+use std::path::PathBuf;
+
 use fcgi_gateway::Builder;
-use fcgi_gateway::server::Server;
+use fcgi_gateway::server::{Config, Listener, Server, Tls};
+use fcgi_proto::cgi::TrustedProxies;
+use fcgi_proto::cgi::proxies::ForwardingHeader;
 use serde::Deserialize;
 
 use super::error::ServeError;
 use super::port;
-use super::value;
+use super::size::Size;
+use super::value::{self, Seconds};
 
 /// Settings of the HTTP server: `[http]` in the file.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "HOST:PORT", env = "FCGI_LISTEN", hide_env_values = true)]
-    pub(crate) listen: Option<String>,
+    /// Where to listen: HOST:PORT, or unix:/PATH for a web server on this machine; may be given several times
+    ///
+    /// Port 0 takes a free one. [default: the sockets that systemd passes on, else 127.0.0.1:8080, or the next free port]
+    #[arg(long, value_name = "ADDR", env = "FCGI_LISTEN", hide_env_values = true)]
+    #[serde(deserialize_with = "value::texts")]
+    pub(crate) listen: Option<Vec<String>>,
+
+    /// Speak HTTPS with this certificate and its chain, a PEM file; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Speak HTTPS with a certificate made on the spot, of which browsers warn: for development
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", conflicts_with = "tls_cert")]
+    pub(crate) tls_self_signed: Option<bool>,
+
+    /// With HTTPS: listen here as well, and redirect everybody to the HTTPS address
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) redirect_from: Option<String>,
+
+    /// Believe what proxies in this network say about the client (192.0.2.0/24, an address, or `unix`); may be given
+    /// several times
+    #[arg(long, value_name = "NETWORK")]
+    #[serde(deserialize_with = "value::texts")]
+    pub(crate) trusted_proxy: Option<Vec<String>>,
+
+    /// Which header they set: x-forwarded-for, forwarded or x-real-ip [default: x-forwarded-for]
+    #[arg(long, value_name = "NAME")]
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) proxy_header: Option<ProxyHeader>,
+
+    /// Whether to speak HTTP/2 as well [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) http2: Option<bool>,
+
+    /// Longest request body; longer ones get 413 [default: 128M when its length is not announced, else what PHP accepts]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_body: Option<Size>,
+
+    /// Slowest request body, in bytes per second over 30 s; slower ones get 408, and 0 allows all [default: 500]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) min_body_rate: Option<u32>,
+
+    /// Answer 408 when nothing of a request body comes for so long; 0 waits for ever [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) body_timeout: Option<Seconds>,
+
+    /// Receive request bodies in full before PHP is asked, also those of known length [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) buffer_bodies: Option<bool>,
+
+    /// Longest head of a request, all header fields together; longer ones get 431 [default: 64K]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_head: Option<Size>,
+
+    /// Most header fields of a request; more get 431 [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_headers: Option<usize>,
+
+    /// Longest address of a request; longer ones get 414 [default: 16K]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_uri: Option<Size>,
+
+    /// Most connections at once; then idle ones are closed, and new ones wait [default: 20000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
+
+    /// Close a connection when the head of a request takes longer [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) head_timeout: Option<Seconds>,
+
+    /// Close a connection that is idle for longer [default: 75]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) idle_timeout: Option<Seconds>,
+
+    /// Close a connection whose client takes nothing of an answer for so long; 0 waits for ever [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) write_timeout: Option<Seconds>,
+
+    /// When stopping, wait so long for answers under way [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain_timeout: Option<Seconds>,
 }
 
 impl HttpArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
-        value::or_else!(self, fallback: listen)
+        value::or_else!(
+            self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, http2,
+            max_body, min_body_rate, body_timeout, buffer_bodies, max_head, max_headers, max_uri, max_connections,
+            head_timeout, idle_timeout, write_timeout, drain_timeout,
+        )
     }
 
     /// Listens. Without an address it is 8080 of this machine, or when that is taken the next port that is free.
     pub(crate) async fn bind(&self) -> Result<Server, ServeError> {
-        let listening = match &self.listen {
-            Some(address) => Server::bind(address).await,
-            None => {
-                port::first_free(port::USUAL, async |address| Server::bind(address).await).await
+        self.check()?;
+        let tls = self.tls()?;
+        let mut listeners = Vec::new();
+        match &self.listen {
+            Some(addresses) => {
+                for address in addresses {
+                    listeners.push(bind(address).await?);
+                }
             }
+            None => {
+                let inherited = Listener::inherited();
+                listeners = inherited.map_err(|source| listen_error("LISTEN_FDS", source))?;
+                if listeners.is_empty() {
+                    let free = port::first_free(port::USUAL, async |address| {
+                        Listener::bind(address).await
+                    });
+                    listeners
+                        .push(free.await.map_err(|source| listen_error("127.0.0.1:8080", source))?);
+                }
+            }
+        }
+        if let Some(tls) = tls {
+            listeners = listeners.into_iter().map(|listener| listener.tls(tls.clone())).collect();
+        }
+        if let Some(address) = &self.redirect_from {
+            let to = listeners.iter().find_map(|listener| listener.local_addr().ok());
+            let port = to.map_or(443, |address| address.port());
+            listeners.push(bind(address).await?.redirect_to_https(port));
+        }
+        let mut listeners = listeners.into_iter();
+        let Some(first) = listeners.next() else {
+            return Err(ServeError::Site("there is nothing to listen on".to_owned()));
         };
-        let address = self.listen.as_deref().unwrap_or("127.0.0.1:8080").to_owned();
-        let server = listening.map_err(|source| ServeError::Listen { address, source })?;
-        Ok(self.apply(server))
+        let server = listeners.fold(Server::new(first), Server::listen);
+        Ok(server.config(self.config()))
     }
 
-    fn apply(&self, server: Server) -> Server {
-        server
+    /// What clap finds in flags may also come together from flags and the file.
+    fn check(&self) -> Result<(), ServeError> {
+        let has_tls = self.tls_cert.is_some() || self.tls_self_signed == Some(true);
+        let problem = if self.tls_cert.is_some() != self.tls_key.is_some() {
+            "tls-cert and tls-key belong together"
+        } else if self.tls_cert.is_some() && self.tls_self_signed == Some(true) {
+            "either tls-cert or tls-self-signed, not both"
+        } else if self.redirect_from.is_some() && !has_tls {
+            "redirect-from needs HTTPS to redirect to: add tls-cert and tls-key, or tls-self-signed"
+        } else if let Err(problem) = self.proxies() {
+            return Err(ServeError::Site(problem));
+        } else {
+            return Ok(());
+        };
+        Err(ServeError::Site(problem.to_owned()))
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, ServeError> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Tls::from_files(certificate, key),
+            _ if self.tls_self_signed == Some(true) => Tls::self_signed(self.names()),
+            _ => return Ok(None),
+        };
+        tls.map(Some).map_err(|error| ServeError::Site(error.to_string()))
+    }
+
+    /// The hosts that are listened on, for a certificate.
+    fn names(&self) -> Vec<String> {
+        let addresses =
+            self.listen.iter().flatten().filter(|address| !address.starts_with("unix:"));
+        let hosts = addresses.filter_map(|address| Some(address.rsplit_once(':')?.0));
+        hosts
+            .map(|host| host.trim_matches(['[', ']']).to_owned())
+            .filter(|host| !host.is_empty())
+            .collect()
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        macro_rules! set {
+            ($($field:ident => $setter:ident($value:expr)),* $(,)?) => {
+                $(if let Some(value) = self.$field { config = config.$setter($value(value)); })*
+            };
+        }
+        set!(
+            http2 => http2(core::convert::identity),
+            max_head => max_head(Size::in_memory),
+            max_headers => max_headers(core::convert::identity),
+            max_uri => max_uri(Size::in_memory),
+            max_connections => max_connections(core::convert::identity),
+            head_timeout => head_time(|Seconds(time)| time),
+            idle_timeout => idle_time(|Seconds(time)| time),
+            write_timeout => write_timeout(|Seconds(time)| time),
+            drain_timeout => drain_time(|Seconds(time)| time),
+        );
+        config
+    }
+
+    fn proxies(&self) -> Result<Option<TrustedProxies>, String> {
+        let Some(trusted) = &self.trusted_proxy else { return Ok(None) };
+        let mut networks = Vec::new();
+        for network in trusted.iter().filter(|network| *network != "unix") {
+            networks.push(
+                network.parse().map_err(|error| format!("trusted-proxy {network}: {error}"))?,
+            );
+        }
+        let trusts_unix = trusted.iter().any(|network| network == "unix");
+        let ProxyHeader(header) = self.proxy_header.unwrap_or_default();
+        Ok(Some(TrustedProxies::new(networks).unix_sockets(trusts_unix).header(header)))
     }
 
     /// The limits that are the gateway's, such as those on bodies.
-    pub(crate) fn apply_to_gateway(&self, gateway: Builder) -> Builder {
+    pub(crate) fn apply_to_gateway(&self, mut gateway: Builder) -> Builder {
+        if let Some(Size(bytes)) = self.max_body {
+            gateway = gateway.spool_limit(bytes).max_body(bytes);
+        }
+        if let Some(rate) = self.min_body_rate {
+            gateway = gateway.min_body_rate(rate);
+        }
+        if let Some(Seconds(time)) = self.body_timeout {
+            gateway = gateway.body_timeout(time);
+        }
+        if let Some(buffer) = self.buffer_bodies {
+            gateway = gateway.stream_bodies(!buffer);
+        }
+        // Checked when the sockets were opened.
+        if let Ok(Some(proxies)) = self.proxies() {
+            gateway = gateway.trusted_proxies(proxies);
+        }
         gateway
+    }
+}
+
+async fn bind(address: &str) -> Result<Listener, ServeError> {
+    let listening = match address.strip_prefix("unix:") {
+        Some(path) => Listener::bind_unix(path),
+        None => Listener::bind(address).await,
+    };
+    listening.map_err(|source| listen_error(address, source))
+}
+
+fn listen_error(address: &str, source: io::Error) -> ServeError {
+    ServeError::Listen { address: address.to_owned(), source }
+}
+
+/// The name of a header that proxies set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ProxyHeader(ForwardingHeader);
+
+impl core::str::FromStr for ProxyHeader {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Ok(Self(ForwardingHeader::XForwarded)),
+            "forwarded" => Ok(Self(ForwardingHeader::Forwarded)),
+            "x-real-ip" => Ok(Self(ForwardingHeader::XRealIp)),
+            _ => Err("expected x-forwarded-for, forwarded or x-real-ip"),
+        }
     }
 }

@@ -19,12 +19,12 @@ mod probe;
 mod running;
 mod signals;
 mod site;
+mod size;
 mod upstream;
 mod value;
 
 use core::pin::pin;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use fcgi_gateway::server::Server;
@@ -180,16 +180,15 @@ fn greet(server: &Server, sites: &[Site], running: &Running) {
     if rustix::process::geteuid().is_root() {
         tracing::warn!("running as root; better run it as the user of the site");
     }
-    if let Ok(address) = server.local_addr() {
-        let _ = print_greeting(address, sites, running);
-    }
+    let addresses = server.listeners().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let _ = print_greeting(&addresses.join(" and "), sites, running);
 }
 
-fn print_greeting(address: SocketAddr, sites: &[Site], running: &Running) -> io::Result<()> {
+fn print_greeting(addresses: &str, sites: &[Site], running: &Running) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match sites {
-        [site] => writeln!(out, "serving {} at http://{address}", site.root.display())?,
-        sites => writeln!(out, "serving {} sites at http://{address}", sites.len())?,
+        [site] => writeln!(out, "serving {} at {addresses}", site.root.display())?,
+        sites => writeln!(out, "serving {} sites at {addresses}", sites.len())?,
     }
     for site in sites {
         if !site.names.is_empty() {

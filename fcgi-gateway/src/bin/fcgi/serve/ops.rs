@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fcgi_gateway::observe::{AccessLog, LogFile, LogFormat, Metrics};
 use fcgi_gateway::operations::Operations;
-use fcgi_gateway::server::Server;
+use fcgi_gateway::server::{Config, Server};
 use fcgi_gateway::{Builder, Gateway};
 use serde::{Deserialize, Deserializer, de};
 use tokio::runtime::{self, Runtime};
@@ -172,7 +172,8 @@ impl Port {
         let metrics = Metrics::new();
         let operations = Operations::new(metrics.clone(), []);
         let (stop, stopped) = oneshot::channel();
-        let server = server.drain_time(core::time::Duration::from_secs(1));
+        let config = Config::default().drain_time(core::time::Duration::from_secs(1));
+        let server = server.config(config);
         let serving = server.run(operations.clone(), async { drop(stopped.await) });
         Ok(Self { metrics, operations, stop, serving: tokio::spawn(serving) })
     }

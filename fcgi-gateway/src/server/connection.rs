@@ -1,0 +1,178 @@
+//! The task of one connection.
+
+use core::convert::Infallible;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
+
+use super::Config;
+use super::activity::{Activity, Verdict};
+use super::service::{RequestBody, Watched};
+use super::socket::{Socket, Stream};
+use crate::{BoxError, Connection};
+
+/// A client that has just connected.
+pub(super) struct Accepted {
+    pub(super) stream: Stream,
+    pub(super) connection: Connection,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) redirect: Option<u16>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) config: Arc<Config>,
+}
+
+impl Accepted {
+    /// Serves it to its end. `stopped` tells when the server is to stop.
+    pub(super) async fn serve<S, B>(self, service: S, stopped: watch::Receiver<Option<Instant>>)
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { stream, connection, tls, redirect, activity, config } = self;
+        let socket = Socket::new(stream, config.write_timeout, Arc::clone(&activity));
+        let service = Watched {
+            service,
+            connection,
+            activity: Arc::clone(&activity),
+            config: Arc::clone(&config),
+            redirect,
+        };
+        let patience = Patience { activity, config, stopped, connection };
+        match tls {
+            None => patience.serve(socket, service).await,
+            Some(acceptor) => {
+                // A stop does not wait for a handshake: nobody has asked for anything yet.
+                match timeout(
+                    patience.config.head_time,
+                    patience.unless_stopped(acceptor.accept(socket)),
+                )
+                .await
+                {
+                    Ok(Some(Ok(socket))) => patience.serve(socket, service).await,
+                    Ok(Some(Err(error))) => {
+                        tracing::debug!(remote = ?connection.remote(), %error, "no TLS handshake");
+                    }
+                    Ok(None) => {}
+                    Err(_) => {
+                        tracing::debug!(remote = ?connection.remote(), "the TLS handshake did not end in time");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ends a connection when it has taken too long.
+struct Patience {
+    activity: Arc<Activity>,
+    config: Arc<Config>,
+    stopped: watch::Receiver<Option<Instant>>,
+    connection: Connection,
+}
+
+impl Patience {
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            value = work => Some(value),
+            _ = stopped.wait_for(Option::is_some) => None,
+        }
+    }
+
+    async fn serve<I, S, B>(self, io: I, service: Watched<S>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let builder = builder(&self.config);
+        let mut http =
+            pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service)));
+        let mut stopped = self.stopped.clone();
+        let mut told = pin!(stopped.wait_for(Option::is_some));
+        let mut stopping = None;
+        let mut timer = pin!(sleep_until((Instant::now() + self.config.idle_time).into()));
+        poll_fn(|cx| {
+            if stopping.is_none() && told.as_mut().poll(cx).is_ready() {
+                stopping = *self.stopped.borrow();
+                http.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(remote = ?self.connection.remote(), %error, "connection ended early");
+                }
+                return Poll::Ready(());
+            }
+            // The timer is only moved forward, and when it has fired: most deadlines pass unused.
+            loop {
+                let until = match self.activity.verdict(Instant::now(), stopping, &self.config) {
+                    Verdict::Close(reason) => {
+                        tracing::debug!(remote = ?self.connection.remote(), reason, "connection closed");
+                        return Poll::Ready(());
+                    }
+                    Verdict::GoOn { until } => until.map(Into::into),
+                };
+                let has_fired = timer.is_elapsed();
+                match until {
+                    Some(until) if has_fired || until < timer.deadline() => {
+                        timer.as_mut().reset(until);
+                    }
+                    None if has_fired => return Poll::Pending,
+                    _ => {}
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    // The times are ours to watch.
+    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(config.max_head);
+    if config.max_headers > DEFAULT_MAX_HEADERS {
+        // Set only where it must be, as it costs an allocation for each request. Fewer are counted by the service.
+        http1.max_headers(config.max_headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.max_streams)
+        .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        // What a client may have under way to us, and we to it, per connection and stream.
+        .initial_connection_window_size(1024 * 1024)
+        .initial_stream_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024);
+    if config.http2 { builder } else { builder.http1_only() }
+}
+
+/// hyper's.
+const DEFAULT_MAX_HEADERS: usize = 100;

@@ -1,0 +1,6 @@
+//! The HTTP server over real sockets, in front of a small service instead of a gateway.
+
+mod limits;
+mod protocols;
+mod stop;
+mod support;
