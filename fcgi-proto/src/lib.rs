@@ -22,6 +22,7 @@
 //! # Features
 //! `std` (default) lets [`Outgoing`] be written with vectored writes. Without it the crate needs `alloc` alone.
 //! `json` adds `Request::json`, for values of `serde`.
+//! `test-util` adds `scripted`: peers that do what a test says, such as closing at any byte.
 //!
 //! `http` converts from and to the types of the [`http`](https://docs.rs/http) crate: its requests become an
 //! [`Environment`](cgi::Environment) or a [`Request`], a [`ResponseHead`](cgi::ResponseHead) or a
@@ -48,6 +49,8 @@ mod outbox;
 pub mod params;
 pub mod pool;
 mod request;
+#[cfg(feature = "test-util")]
+pub mod scripted;
 pub mod server;
 mod slots;
 mod telemetry;
