@@ -8,6 +8,7 @@ use core::num::NonZeroU16;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use bytes::{Buf, Bytes};
+use fcgi_proto::cgi::{Piece, ResponseDecoder};
 use fcgi_proto::{ProtocolStatus, RecordType, Role, client, server};
 use support::{begin, empty, end, padded, pairs, record, stream_of};
 
@@ -159,7 +160,10 @@ fn a_warm_application_allocates_nothing() {
                         server::Event::StdinEnd { key } => {
                             let mut response = conn.response(key).expect("open");
                             response.stderr("careful").expect("room");
-                            response.stdout_slice(&[b'x'; 4000]).expect("room");
+                            response.stdout("Content-Type: text/html\r\n\r\n").expect("room");
+                            for _ in 0..64 {
+                                response.stdout_slice(&[b'x'; 1000]).expect("room");
+                            }
                             response.stdout("short and static").expect("room");
                             response.stdout(large.clone()).expect("room");
                             response.end(0);
@@ -190,6 +194,63 @@ fn late_records_are_skipped_without_allocating() {
         }
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn late_records_of_a_response_are_skipped_without_allocating() {
+    let config = client::Config::default().keep_conn(true);
+    let mut conn = client::Connection::new(config);
+    let key = conn.begin(Role::Responder, PARAMS).expect("room");
+    conn.request(key).expect("open").finish().expect("once");
+    let wire = end(1, ProtocolStatus::RequestComplete, 0);
+    assert!(conn.poll_event(&mut &wire[..]).expect("an honest peer").is_some());
+    // The next request is open meanwhile.
+    conn.begin(Role::Responder, PARAMS).expect("room");
+    let kinds = [RecordType::Stdout, RecordType::Stderr];
+    let late: Vec<u8> =
+        kinds.iter().flat_map(|kind| padded(*kind, 1, &[b'x'; 65_535], 255)).collect();
+    let count = allocations(|| {
+        for _ in 0..10 {
+            for mut input in late.chunks(4096) {
+                assert_eq!(conn.poll_event(&mut input), Ok(None));
+            }
+        }
+    });
+    assert_eq!((count, conn.open_requests()), (0, 1));
+}
+
+/// Everything that a client does for a request, as an adapter does it.
+#[test]
+fn a_warm_client_allocates_nothing_for_a_whole_request() {
+    let mut conn = client::Connection::new(client::Config::default().keep_conn(true));
+    let mut decoder = ResponseDecoder::new();
+    let head = b"Status: 404 Not Found\r\nContent-Type: text/html\r\nX-Powered-By: PHP/8.2\r\n\r\n";
+    for round in 1..=5 {
+        let mut wire = record(RecordType::Stdout, round, head);
+        wire.extend(stream_of(RecordType::Stdout, round, &[b'x'; 63 * 1000], 1000));
+        wire.extend(end(round, ProtocolStatus::RequestComplete, 0));
+        let (mut status, mut body) = (0, 0);
+        let count = allocations(|| {
+            let key = conn.begin(Role::Responder, PARAMS).expect("room");
+            conn.request(key).expect("open").finish().expect("once");
+            write_away(conn.outgoing());
+            for mut input in wire.chunks(4096) {
+                while let Some(event) = conn.poll_event(&mut input).expect("an honest peer") {
+                    let client::Event::Stdout { mut data, .. } = event else { continue };
+                    while let Some(piece) = decoder.poll(&mut data).expect("a response") {
+                        match piece {
+                            Piece::Head => status = decoder.head().expect("a head").status(),
+                            Piece::Body(data) => body += data.len(),
+                        }
+                    }
+                }
+            }
+            decoder.finish().expect("a whole response");
+            decoder.reset();
+        });
+        assert_eq!((status, body, conn.open_requests()), (404, 63_000, 0));
+        assert!(count == 0 || round == 1, "round {round}: {count} allocations");
+    }
 }
 
 /// A header that asks for 64 KiB of parameters costs nothing until they come.

@@ -291,6 +291,51 @@ fn a_second_end_request_is_late_and_nothing_more() {
     three_ways(asking, &wire.repeat(2), &[Seen::complete(1)]);
 }
 
+#[test]
+fn what_comes_behind_an_end_never_reaches_the_next_request() {
+    let late = [
+        end(1, ProtocolStatus::RequestComplete, 9),
+        record(RecordType::Stdout, 1, b"not yours"),
+        record(RecordType::Stderr, 1, b"nor this"),
+        empty(RecordType::Stdout, 1),
+        end(1, ProtocolStatus::Overloaded, 0),
+    ];
+    let answer =
+        [record(RecordType::Stdout, 2, b"yours"), end(2, ProtocolStatus::RequestComplete, 0)];
+    let mut conn = client::Connection::new(client::Config::default().keep_conn(true));
+    let first = conn.begin(Role::Responder, [("A", "1")]).expect("room");
+    conn.request(first).expect("open").finish().expect("once");
+    let wire = end(1, ProtocolStatus::RequestComplete, 0);
+    assert_eq!(events(&mut conn, [&wire[..]]), [Seen::complete(1)]);
+    let second = conn.begin(Role::Responder, [("A", "2")]).expect("room");
+    assert_eq!(second.request_id(), 2);
+    // Between, before and amid the answer to the next request, in pieces of any size.
+    assert_eq!(events(&mut conn, late.concat().chunks(3)), []);
+    assert_eq!(events(&mut conn, [&answer[0][..]]), [Seen::stdout(2, "yours")]);
+    assert_eq!(events(&mut conn, [&late.concat()[..]]), []);
+    assert!(conn.request(second).is_some() && conn.request(first).is_none());
+    assert_eq!(events(&mut conn, [&answer[1][..]]), [Seen::complete(2)]);
+
+    // Likewise for an application: the rest of a body, its end, an abort.
+    let late = [
+        record(RecordType::Stdin, 1, b"not yours"),
+        empty(RecordType::Stdin, 1),
+        record(RecordType::Stdin, 1, b"behind the end"),
+        record(RecordType::Params, 1, b"\x01\x01AB"),
+        empty(RecordType::Params, 1),
+        empty(RecordType::AbortRequest, 1),
+    ];
+    let mut conn = application();
+    let head = |id| [begin(id, Role::Responder), empty(RecordType::Params, id)].concat();
+    let first = key_of(&mut conn, &head(1));
+    conn.response(first).expect("open").end(0);
+    let second = key_of(&mut conn, &head(2));
+    assert_eq!(events(&mut conn, late.concat().chunks(3)), []);
+    let mine = record(RecordType::Stdin, 2, b"mine");
+    assert_eq!(events(&mut conn, [&mine[..]]), [Seen::stdin(2, "mine")]);
+    assert!(conn.response(second).is_some() && conn.response(first).is_none());
+}
+
 // spec: S38
 #[test]
 fn an_app_status_with_its_top_bit_set() {
