@@ -419,7 +419,8 @@ mod tests {
         let outgoing = outbox.outgoing();
         let mut slices = [std::io::IoSlice::new(&[]); 64];
         let count = outgoing.chunks_vectored(&mut slices);
-        let seen: Vec<u8> = slices[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        let mut seen = Vec::new();
+        slices[..count].iter().for_each(|slice| seen.extend_from_slice(slice));
         assert!(seen == expected);
     }
 
