@@ -219,6 +219,8 @@ impl Application {
             }
         };
         match head.kind {
+            // With an id it is about a request, and requests know no such record.
+            wire::GET_VALUES if head.id != 0 => self.on_free(is_first),
             wire::GET_VALUES => self.on_get_values(head, byte, is_last),
             12.. | 0 => {
                 if is_first && head.id == 0 {
@@ -255,7 +257,6 @@ impl Application {
             return self.on_free(true);
         }
         if self.open.len() >= self.settings.server_requests.into() {
-            self.on_free(true)?;
             self.expect_late(head.id, role);
             let status = if self.settings.server_requests == 1 { 1 } else { 2 };
             self.put_end(head.id, 0, status);

@@ -29,6 +29,8 @@ struct Request {
     number: usize,
     role: Role,
     phase: Phase,
+    /// What the caller has taken of its response and not passed on.
+    held: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let old = Request { number: 0, role: Role::Responder, phase: Phase::Stdin };
+        let old = Request { number: 0, role: Role::Responder, phase: Phase::Stdin, held: 0 };
         let old = settings.has_old_request().then_some((1, old));
         Self {
             state: State::Open,
@@ -77,6 +79,38 @@ impl Client {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.state != State::Open
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.open.values().map(|request| request.held).sum()
+    }
+
+    pub(crate) fn wants_read(&self) -> bool {
+        let window = self.settings.request_window;
+        let is_past = self.open.values().any(|request| request.held > window)
+            || self.held() > self.settings.connection_window;
+        matches!(self.state, State::Open | State::Closing) && !is_past
+    }
+
+    /// Whether the so-manieth request keeps the connection from reading.
+    pub(crate) fn is_stalled_by(&self, number: usize) -> bool {
+        let request = self.open.values().find(|request| request.number == number);
+        request.is_some_and(|request| {
+            request.held > self.settings.request_window
+                || request.held > 0 && self.held() > self.settings.connection_window
+        })
+    }
+
+    pub(crate) fn hold(&mut self, number: usize, len: usize, is_release: bool) -> Outcome {
+        let mut requests = self.open.values_mut();
+        if let Some(request) = requests.find(|request| request.number == number) {
+            if is_release {
+                request.held = request.held.saturating_sub(len);
+            } else if request.phase != Phase::Aborted {
+                request.held += len;
+            }
+        }
+        Outcome::Done
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -119,7 +153,8 @@ impl Client {
         if !self.settings.keep_conn {
             self.state = State::Closing;
         }
-        self.open.insert(id, Request { number: self.ids.len(), role, phase: Phase::Stdin });
+        self.open
+            .insert(id, Request { number: self.ids.len(), role, phase: Phase::Stdin, held: 0 });
         self.ids.push(id);
         Outcome::Began(id)
     }
@@ -175,6 +210,7 @@ impl Client {
             return Outcome::Gone;
         };
         request.phase = Phase::Aborted;
+        request.held = 0;
         wire::put(&mut self.out, wire::ABORT, id, b"", 0);
         Outcome::Done
     }
@@ -182,6 +218,9 @@ impl Client {
     pub(crate) fn get_values(&mut self, block: &[u8]) -> Outcome {
         if self.state != State::Open {
             return Outcome::Closing;
+        }
+        if self.is_blocked() {
+            return Outcome::Blocked;
         }
         wire::put_padded(&mut self.out, wire::GET_VALUES, 0, block);
         self.values_due += 1;

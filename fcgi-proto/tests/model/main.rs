@@ -75,6 +75,10 @@ impl StateMachineTest for Ends {
     fn apply(mut ends: Self, reference: &Reference, op: Op) -> Self {
         let step = &reference.last;
         assert_eq!(ends.call(step, &op), step.outcome);
+        for (number, key) in ends.client_keys.iter().enumerate() {
+            let is_cause = reference.client.is_stalled_by(number);
+            assert_eq!(ends.client.is_stalled_by(*key), is_cause, "{key:?}");
+        }
         let held = [ends.client.outgoing().remaining(), ends.server.outgoing().remaining()];
         assert_eq!(held, [reference.client.out.len(), reference.application.out.len()]);
         ends.peak = ends.peak.max(held[0]).max(held[1]);
@@ -88,6 +92,7 @@ impl StateMachineTest for Ends {
         assert_eq!(client.is_blocked(), model.is_blocked());
         assert_eq!(client.has_outgoing(), !model.out.is_empty());
         assert_eq!(client.is_idle(), model.is_idle());
+        assert_eq!((client.held(), client.wants_read()), (model.held(), model.wants_read()));
         assert_eq!(client.is_closing(), model.is_closing());
         let (server, model) = (&ends.server, &reference.application);
         assert_eq!(server.open_requests(), model.open_requests());
@@ -150,6 +155,16 @@ impl Ends {
                     return Outcome::Gone;
                 };
                 request.abort();
+                Outcome::Done
+            }
+            Op::Hold { len, is_release, .. } => {
+                if let Some(key) = client_key {
+                    if is_release {
+                        self.client.release(key, len);
+                    } else {
+                        self.client.hold(key, len);
+                    }
+                }
                 Outcome::Done
             }
             Op::Answer { kind, is_copied, .. } => {
@@ -283,7 +298,9 @@ fn configs(settings: &Settings) -> (real_client::Config, real_server::Config) {
         .max_requests(many(settings.client_requests))
         .max_buffered(settings.client_cap)
         .max_free_records(settings.max_free)
-        .max_values(settings.max_values);
+        .max_values(settings.max_values)
+        .request_window(settings.request_window)
+        .connection_window(settings.connection_window);
     let server = real_server::Config::default()
         .max_requests(many(settings.server_requests))
         .max_buffered(settings.server_cap)

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) max_params: usize,
     pub(crate) max_param_count: usize,
     pub(crate) max_values: u16,
+    pub(crate) request_window: usize,
+    pub(crate) connection_window: usize,
     /// So many were begun on this connection before, so that ids come round.
     pub(crate) requests_before: u16,
 }
@@ -66,6 +68,11 @@ pub(crate) enum Op {
         back: usize,
     },
     GetValues,
+    Hold {
+        back: usize,
+        len: usize,
+        is_release: bool,
+    },
     Answer {
         back: usize,
         kind: u8,
@@ -141,6 +148,8 @@ pub(crate) fn any_settings() -> impl Strategy<Value = Settings> {
             max_params,
             max_param_count: 3,
             max_values: 60,
+            request_window: 500,
+            connection_window: 700,
             requests_before: if keep_conn { before } else { 0 },
         },
     )
@@ -174,6 +183,8 @@ pub(crate) fn any_op() -> impl Strategy<Value = Op> {
         40 => (back(), input()).prop_map(|(back, kind)| Op::Finish { back, kind }),
         15 => back().prop_map(|back| Op::Abort { back }),
         8 => Just(Op::GetValues),
+        20 => (back(), 0_usize..600, any::<bool>())
+            .prop_map(|(back, len, is_release)| Op::Hold { back, len, is_release }),
         60 => (back(), output, any_len(), any::<bool>())
             .prop_map(|(back, kind, len, is_copied)| Op::Answer { back, kind, len, is_copied }),
         50 => (back(), any::<u32>()).prop_map(|(back, app_status)| Op::End { back, app_status }),

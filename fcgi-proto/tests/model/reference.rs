@@ -123,6 +123,10 @@ impl Reference {
                 self.about(End::Client, back);
                 self.client.abort(self.last.number)
             }
+            Op::Hold { back, len, is_release } => {
+                self.about(End::Client, back);
+                self.client.hold(self.last.number, len, is_release)
+            }
             Op::GetValues => {
                 let mut block = Vec::new();
                 wire::put_pair(&mut block, b"FCGI_MPXS_CONNS", b"");
