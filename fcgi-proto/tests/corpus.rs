@@ -60,3 +60,13 @@ fn response_head() {
 fn environment() {
     replay("environment", targets::environment);
 }
+
+#[test]
+fn forwarding() {
+    replay("forwarding", targets::forwarding);
+}
+
+#[test]
+fn php_settings() {
+    replay("php_settings", targets::php_settings);
+}

@@ -152,3 +152,21 @@ fn a_link_in_use_is_never_granted_even_where_the_pool_might_share() {
     let Some((who, Turn::Reuse { .. })) = depot.poll_turn(NOW) else { panic!("not handed on") };
     assert_eq!(who, waiter);
 }
+
+#[test]
+fn addresses_come_and_go() {
+    let mut depot = depot(Config::default());
+    let conn = dial(&mut depot);
+    let link = Rc::new("at the first address");
+    depot.release(conn, Rc::clone(&link), NOW);
+    let second = depot.add_upstream();
+    let third = depot.add_upstream();
+    assert_eq!((second, third), (1, 2));
+    depot.remove_upstream(0, NOW);
+    depot.remove_upstream(second, NOW);
+    let is_removed = [0, second, third, 3].map(|upstream| depot.is_removed(upstream));
+    assert_eq!(is_removed, [true, true, false, true]);
+    // What idled at a removed address is not handed out; what is dialled is where there is an address.
+    let Ok(Ok(Turn::Dial { upstream, .. })) = depot.acquire(NOW) else { panic!("not a dial") };
+    assert_eq!(upstream, third);
+}
