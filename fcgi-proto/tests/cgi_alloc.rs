@@ -72,3 +72,32 @@ fn none_once_warm() {
     }
     assert_eq!(COUNT.get() - before, 0, "allocations");
 }
+
+/// A head that was taken away and is given back is memory for the next.
+#[test]
+fn a_head_that_comes_back_is_used_again() {
+    let output = b"Status: 200 OK\r\nContent-Type: text/html\r\n\r\n";
+    let mut decoder = ResponseDecoder::new();
+    let read = |decoder: &mut ResponseDecoder| {
+        let before = COUNT.get();
+        let mut input = &output[..];
+        assert_eq!(decoder.poll(&mut input), Ok(Some(Piece::Head)));
+        let head = decoder.take_head().expect("it is complete");
+        assert_eq!(head.status(), 200);
+        decoder.reset();
+        (head, COUNT.get() - before)
+    };
+    let (head, count) = read(&mut decoder);
+    assert!(count > 0, "the first time takes memory");
+    decoder.recycle(head);
+    let (head, count) = read(&mut decoder);
+    assert_eq!(count, 0, "the second has that of the first");
+    drop(head);
+    assert!(read(&mut decoder).1 > 0, "it was taken away");
+    // What is there already is kept.
+    let (head, _) = read(&mut decoder);
+    let (other, _) = read(&mut decoder);
+    decoder.recycle(head);
+    decoder.recycle(other);
+    assert_eq!(read(&mut decoder).1, 0);
+}

@@ -104,6 +104,7 @@ fn a_stranger_is_not_believed_whatever_it_sends() {
             (None, None, None)
         );
         assert!(!forwarding.is_believed());
+        assert!(resolve(header, PROXY, &[]).unwrap().is_believed());
         for (name, _) in headers {
             assert!(!forwarding.keeps(name) && !forwarding.keeps(name.to_lowercase()), "{name}");
         }

@@ -2,7 +2,8 @@
 
 use fcgi_proto::FirstBytes;
 use fcgi_proto::cgi::{
-    BodyError, HeadError, Piece, Redirect, ResponseDecoder, ResponseError, ResponseHead,
+    BodyError, FullResponse, HeadError, Piece, Redirect, ResponseDecoder, ResponseError,
+    ResponseHead,
 };
 use proptest::prelude::*;
 
@@ -511,4 +512,49 @@ proptest! {
     fn any_bytes_are_survived(output: Vec<u8>, cuts in proptest::collection::vec(1usize..9, 1..4)) {
         decode(&mut ResponseDecoder::new(), pieces(&output, &cuts));
     }
+}
+
+#[test]
+fn heads_are_equal_when_what_they_say_is() {
+    let head = head_of(b"Status: 200 OK\r\nA: 1\r\nB: 2\r\n\r\n");
+    assert_eq!(head, head_of(b"Status:200   OK \nA:1\nB:\t2\n\n"));
+    for other in [
+        "Status: 201 OK\r\nA: 1\r\nB: 2\r\n\r\n",
+        "Status: 200 Fine\r\nA: 1\r\nB: 2\r\n\r\n",
+        "Status: 200 OK\r\nA: 1\r\nB: 3\r\n\r\n",
+        "Status: 200 OK\r\nB: 2\r\nA: 1\r\n\r\n",
+        "Status: 200 OK\r\nA: 1\r\n\r\n",
+        "Status: 404 Not Found\r\nC: 4\r\n\r\n",
+    ] {
+        assert_ne!(head, head_of(other.as_bytes()), "{other:?}");
+    }
+    // A status that goes without saying is not one that was said.
+    let silent = head_of(b"A: 1\r\n\r\n");
+    assert!(head.has_status() && !silent.has_status() && silent.status() == 200);
+    assert_ne!(silent, head_of(b"Status: 200\r\nA: 1\r\n\r\n"));
+}
+
+#[test]
+fn a_whole_response_keeps_its_parts_and_shows_none_of_its_secrets() {
+    let head = head_of(b"Status: 404\r\nX-A: 1\r\nSet-Cookie: secret\r\n\r\n");
+    let response =
+        FullResponse::new(head.clone(), "the body".into(), "the log".into(), 0x8000_0007);
+    assert_eq!((response.head(), response.status()), (&head, 404));
+    assert_eq!((response.header("x-a"), response.header("x-b")), (Some(&b"1"[..]), None));
+    assert_eq!((&response.body()[..], &response.stderr()[..]), (&b"the body"[..], &b"the log"[..]));
+    assert_eq!(response.app_status(), 0x8000_0007);
+    let shown = format!("{response:?}");
+    for part in ["404", "body_len: 8", "stderr_len: 7", "2147483655"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    for secret in ["secret", "the body", "the log"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert_eq!(response.into_body(), "the body");
+}
+
+#[test]
+fn a_body_is_cut_when_bytes_are_missing() {
+    assert!(BodyError::TooShort { announced: 2, received: 1 }.is_cut());
+    assert!(!BodyError::TooLong { announced: 1, received: 2 }.is_cut());
 }

@@ -304,3 +304,119 @@ fn a_response_that_is_cut_has_no_end() {
         assert_eq!(pair.session.is_over(), !other, "the connection closes");
     }
 }
+
+#[test]
+fn input_is_read_in_pieces_of_any_size() {
+    let mut pair = Pair::new(Settings::default());
+    let (key, Incoming { exchange, .. }) = pair.begin(&[]);
+    let mut stdin = Reader::new(exchange, InputStream::Stdin);
+    let cx = Context::from_waker(Waker::noop());
+    assert!(stdin.poll_fill(&cx).is_pending());
+    let mut request = pair.peer.request(key).expect("it is open");
+    request.stdin_slice(b"one two three").expect("there is room");
+    request.finish().expect("once");
+    pair.send();
+    assert!(pair.session.poll_request().expect("legal").is_none());
+    assert_eq!(now(stdin.poll_fill(&cx)), Ok(&b"one two three"[..]));
+    stdin.consume(4);
+    assert_eq!(now(stdin.poll_fill(&cx)), Ok(&b"two three"[..]), "what was not used stays");
+    stdin.consume(4);
+    // What was looked at comes first in other ways of reading as well.
+    assert_eq!(now(stdin.poll_chunk(&cx)), Ok(Some("three".into())));
+    assert_eq!(now(stdin.poll_fill(&cx)), Ok(&b""[..]), "the end");
+    stdin.consume(100);
+    assert_eq!(now(stdin.poll_chunk(&cx)), Ok(None));
+    assert_eq!(now(poll(pin!(stdin.collect(0)))).expect("nothing is left"), "");
+    assert!(format!("{stdin:?}").contains("Stdin"));
+}
+
+#[test]
+fn collecting_ends_at_the_limit_and_joins_what_comes_in_pieces() {
+    for (limit, is_enough) in [(17, true), (16, false), (usize::MAX, true), (0, false)] {
+        let mut pair = Pair::new(Settings::default());
+        let (key, Incoming { exchange, .. }) = pair.begin(&[]);
+        let mut stdin = Reader::new(exchange, InputStream::Stdin);
+        for piece in ["first ", "second ", "more"] {
+            pair.peer.request(key).expect("it is open").stdin(piece).expect("there is room");
+            pair.send();
+            assert!(pair.session.poll_request().expect("legal").is_none());
+        }
+        pair.peer.request(key).expect("it is open").finish().expect("once");
+        pair.send();
+        assert!(pair.session.poll_request().expect("legal").is_none());
+        let collected = now(poll(pin!(stdin.collect(limit))));
+        let expected: Result<Bytes, _> = match is_enough {
+            true => Ok("first second more".into()),
+            false => Err(InputError::TooLarge { limit }),
+        };
+        assert_eq!(collected, expected);
+    }
+}
+
+#[test]
+fn a_filter_reads_its_file_beside_its_input() {
+    let mut settings = Settings::default();
+    settings.roles = vec![Role::Filter];
+    let mut pair = Pair::new(settings);
+    let key = pair.peer.begin(Role::Filter, [("A", "b")]).expect("it begins");
+    pair.send();
+    let incoming = pair.session.poll_request().expect("legal").expect("a request");
+    assert_eq!(incoming.role, Role::Filter);
+    let mut request = pair.peer.request(key).expect("it is open");
+    request.stdin("input").expect("there is room");
+    request.finish().expect("once");
+    request.data("file").expect("there is room");
+    request.finish_data().expect("once");
+    pair.send();
+    assert!(pair.session.poll_request().expect("legal").is_none());
+    let mut stdin = Reader::new(Arc::clone(&incoming.exchange), InputStream::Stdin);
+    let mut data = Reader::new(incoming.exchange, InputStream::Data);
+    assert_eq!(now(poll(pin!(data.collect(10)))).expect("whole"), "file");
+    assert_eq!(now(poll(pin!(stdin.collect(10)))).expect("whole"), "input");
+}
+
+#[test]
+fn output_is_taken_as_far_as_there_is_room_and_flushed_once_it_is_gone() {
+    let mut settings = Settings::default();
+    settings.stdout_window = 10;
+    let mut pair = Pair::new(settings);
+    let (_, Incoming { exchange, .. }) = pair.begin(&[]);
+    let mut stdout = Writer::new(Arc::clone(&exchange), OutputStream::Stdout);
+    let mut stderr = Writer::new(Arc::clone(&exchange), OutputStream::Stderr);
+    let cx = Context::from_waker(Waker::noop());
+    assert_eq!(now(stdout.poll_flush(&cx)), Ok(()), "nothing to wait for");
+    assert_eq!(now(stdout.poll_write(&cx, b"0123456")), Ok(7));
+    assert_eq!(now(stderr.poll_write(&cx, b"abcdef")), Ok(3), "the window is for both");
+    assert!(stdout.poll_write(&cx, b"more").is_pending());
+    assert!(stdout.poll_flush(&cx).is_pending() && stderr.poll_flush(&cx).is_pending());
+    pair.receive();
+    assert_eq!((&pair.stdout[..], &pair.stderr[..]), (&b"0123456"[..], &b"abc"[..]));
+    assert_eq!(now(stdout.poll_flush(&cx)), Ok(()));
+    assert_eq!(now(stderr.poll_flush(&cx)), Ok(()));
+    assert_eq!(now(stderr.poll_write(&cx, b"def")), Ok(3));
+    assert!(format!("{stdout:?}{stderr:?}").contains("Stderr"));
+    exchange.finish::<&str>(Ok(Ok(0)));
+    assert_eq!(now(stdout.poll_write(&cx, b"late")), Err(OutputError::Ended));
+    assert_eq!(now(stdout.poll_flush(&cx)), Err(OutputError::Ended));
+    pair.receive();
+    assert_eq!(pair.stderr, b"abcdef");
+    assert_eq!(pair.end, Some((ProtocolStatus::RequestComplete, 0)));
+}
+
+#[test]
+fn a_panic_is_told_by_its_message_if_it_has_one() {
+    let formatted: Box<dyn FnOnce()> = Box::new(|| panic!("{} on purpose", "formatted"));
+    let other: Box<dyn FnOnce()> = Box::new(|| std::panic::panic_any(7_u8));
+    for (panic, message) in [(formatted, "formatted on purpose"), (other, "no message")] {
+        let mut pair = Pair::new(Settings::default());
+        let (_, Incoming { exchange, .. }) = pair.begin(&[]);
+        let handler = async {
+            panic();
+            Ok::<u32, &str>(0)
+        };
+        assert!(run(&exchange, handler).is_ready());
+        pair.receive();
+        let text = String::from_utf8(pair.stderr.clone()).expect("text");
+        assert_eq!(text, format!("handler panicked: {message}\n"));
+    }
+}
