@@ -385,3 +385,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_the_headers_of_the_family_are_read() {
+    let invented = "for=6.6.6.6;proto=https;host=evil";
+    for (header, name, value) in [
+        (ForwardingHeader::Forwarded, "Forwarded", "for=203.0.113.9"),
+        (ForwardingHeader::XForwarded, "X-Forwarded-For", "203.0.113.9"),
+        (ForwardingHeader::XRealIp, "X-Real-IP", "203.0.113.9"),
+    ] {
+        for other in ["X-Forwarded", "Host", "Forwarded-For", "X-Real", "Via", ""] {
+            for headers in [[(name, value), (other, invented)], [(other, invented), (name, value)]]
+            {
+                let forwarding = resolve(header, PROXY, &headers).expect(other);
+                assert_eq!(forwarding.remote_addr().to_string(), "203.0.113.9:0", "{other}");
+                assert_eq!((forwarding.is_https(), forwarding.host()), (None, None), "{other}");
+            }
+        }
+    }
+}
