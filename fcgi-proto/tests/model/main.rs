@@ -25,6 +25,7 @@ use fcgi_proto::{
     BeginError, FirstBytes, ProtocolError, RequestKey, Role, SendError, client as real_client,
     server as real_server,
 };
+use proptest::test_runner::Config as ProptestConfig;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
 use ops::{End, Op, Outcome, Settings};
@@ -44,8 +45,17 @@ struct Ends {
 }
 
 prop_state_machine! {
+    #![proptest_config(config())]
+
     #[test]
     fn two_ends_and_a_hostile_third(sequential 1..120 => Ends);
+}
+
+/// Few cases, each of which takes milliseconds without optimisation, unless somebody asks for more.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 100 };
+    ProptestConfig { cases, ..config }
 }
 
 impl StateMachineTest for Ends {
