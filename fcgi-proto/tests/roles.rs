@@ -67,3 +67,38 @@ fn a_filter_is_told_of_its_file() {
     assert_eq!(params.get_str("FCGI_DATA_LAST_MOD"), Some("784111777"));
     assert_eq!(params.get_str("FCGI_DATA_LENGTH"), Some("0"));
 }
+
+#[test]
+fn an_authorizer_adds_to_a_request_and_changes_nothing_of_it() {
+    let fixed = [
+        "CONTENT_LENGTH",
+        "document_root",
+        "FCGI_ROLE",
+        "HTTP_X",
+        "PATH_INFO",
+        "PHP_ADMIN_VALUE",
+        "PHP_VALUE",
+        "REQUEST_URI",
+        "SCRIPT_NAME",
+        "SERVER_NAME",
+        "GATEWAY_INTERFACE",
+        "https",
+        "ORIG_PATH_INFO",
+        "ORIG_SCRIPT_FILENAME",
+        "QUERY_STRING",
+        "REDIRECT_STATUS",
+        "REMOTE_ADDR",
+        "REMOTE_HOST",
+        "REMOTE_PORT",
+        "PATH",
+    ];
+    let free = ["REMOTE_USER", "AUTH_TYPE", "PATHS", "HTTPSX", "X_HTTP_X", "PHP", "A"];
+    for name in fixed.iter().chain(&free) {
+        let output = format!("Variable-{name}: 1\r\nVariable-LAST: 2\r\n\r\n");
+        let head = ResponseHead::parse(output.as_bytes()).expect("a head");
+        let Authorization::Granted(variables) = head.authorization() else { panic!("granted") };
+        let admitted: Vec<_> = variables.admissible().map(|(name, _)| name).collect();
+        let expected: &[&str] = if free.contains(name) { &[*name, "LAST"] } else { &["LAST"] };
+        assert_eq!(admitted, expected);
+    }
+}
