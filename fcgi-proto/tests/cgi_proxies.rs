@@ -404,3 +404,17 @@ fn only_the_headers_of_the_family_are_read() {
         }
     }
 }
+
+#[test]
+fn extensions_of_an_element_may_repeat_and_what_is_known_may_not() {
+    let remote = |value| {
+        let headers = [("Forwarded", value)];
+        let forwarding = resolve(ForwardingHeader::Forwarded, PROXY, &headers);
+        forwarding.map(|forwarding| forwarding.remote_addr().to_string())
+    };
+    let extended = remote("for=203.0.113.9;secret=1;x=2;secret=3;by=_us");
+    assert_eq!(extended, Ok("203.0.113.9:0".to_owned()));
+    for twice in ["for=203.0.113.9;FOR=203.0.113.9", "by=_a;for=203.0.113.9;By=_b"] {
+        assert_eq!(remote(twice), Err(ForwardingError::Syntax), "{twice}");
+    }
+}
