@@ -101,9 +101,10 @@ fn an_iterator_knows_how_many_are_left() {
 #[test]
 fn an_empty_list_says_so() {
     let mut params = Params::new();
-    assert!(params.is_empty() && params.len() == 0 && params.iter().next().is_none());
+    assert!(params.is_empty() && params.iter().next().is_none());
     params.push("", "");
-    assert!(!params.is_empty() && params.len() == 1);
+    assert!(!params.is_empty());
+    assert_eq!(params.len(), 1);
     params.clear();
     assert!(params.is_empty() && params.encoded_len() == 0);
 }
