@@ -120,7 +120,8 @@ fn script_name_and_path_info() {
         assert_eq!(value(params, "DOCUMENT_URI"), Some("/app/index.php/a b"));
         assert_eq!(value(params, "REQUEST_URI"), Some("/app/index.php/a%20b?q"));
         assert_eq!(value(params, "PATH_INFO"), Some("/a b"));
-        assert_eq!(value(params, "PATH_TRANSLATED"), Some("/srv/www/a b"));
+        // PHP may take it for the script.
+        assert_eq!(value(params, "PATH_TRANSLATED"), None);
     }
 }
 

@@ -22,7 +22,8 @@ fn an_authorizer_is_not_told_of_body_and_script() {
         .headers([("Content-Length", "5"), ("Content-Type", "a/b"), ("X-User", "u")])
         .document_root("/srv")
         .script_name("/app/a.php")
-        .path_info("/b");
+        .path_info("/b")
+        .param("PATH_TRANSLATED", "/srv/b");
     let responder = environment.params().expect("a good request");
     let authorizer = environment.authorizer().params().expect("a good request");
     for name in ["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME"] {

@@ -32,7 +32,7 @@ use crate::wire::Role;
 /// | `SCRIPT_FILENAME` | the script given | [`new`](Self::new), [`script_filename`](Self::script_filename) |
 /// | `SCRIPT_NAME` | `/` and the file name of the script | [`script_name`](Self::script_name) |
 /// | `DOCUMENT_ROOT` | the folder of the script | [`document_root`](Self::document_root) |
-/// | `PATH_INFO`, `PATH_TRANSLATED` | absent | [`path_info`](Self::path_info) |
+/// | `PATH_INFO` | absent | [`path_info`](Self::path_info) |
 /// | `DOCUMENT_URI` | `SCRIPT_NAME` and `PATH_INFO` | [`uri`](Self::uri), [`document_uri`](Self::document_uri) |
 /// | `REQUEST_URI` | the same percent-encoded, and the query | [`uri`](Self::uri), [`request_uri`](Self::request_uri) |
 /// | `QUERY_STRING` | what follows `?` in the script given, or empty | [`query`](Self::query), [`query_string`](Self::query_string), [`uri`](Self::uri) |

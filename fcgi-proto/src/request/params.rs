@@ -127,7 +127,6 @@ impl<B> Request<B> {
     #[must_use]
     pub fn document_root(mut self, root: impl AsRef<[u8]>) -> Self {
         self.params.set("DOCUMENT_ROOT", root);
-        self.derive_path_translated();
         self
     }
 
@@ -135,7 +134,6 @@ impl<B> Request<B> {
     #[must_use]
     pub fn path_info(mut self, path_info: impl AsRef<[u8]>) -> Self {
         self.params.set("PATH_INFO", path_info);
-        self.derive_path_translated();
         self.derive_uri();
         self
     }
@@ -244,13 +242,6 @@ impl<B> Request<B> {
     pub fn remove_param(mut self, name: impl AsRef<[u8]>) -> Self {
         self.params.remove(name);
         self
-    }
-
-    fn derive_path_translated(&mut self) {
-        let root = self.params.get("DOCUMENT_ROOT").unwrap_or_default();
-        let Some(path_info) = self.params.get("PATH_INFO") else { return };
-        let translated = [root, path_info].concat();
-        self.params.set("PATH_TRANSLATED", translated);
     }
 
     /// DOCUMENT_URI and REQUEST_URI from the script, or, once `uri` was called, only the query of the latter.

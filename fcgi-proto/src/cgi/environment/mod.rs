@@ -18,7 +18,7 @@
 //! | `SCRIPT_NAME` | [`script_name`](Environment::script_name) | always | decoded path of the script in the URL |
 //! | `SCRIPT_FILENAME` | [`script_filename`](Environment::script_filename) | a script is known | else `DOCUMENT_ROOT` and `SCRIPT_NAME` |
 //! | `PATH_INFO` | [`path_info`](Environment::path_info) | not empty | decoded path behind the script |
-//! | `PATH_TRANSLATED` | | `PATH_INFO` and `DOCUMENT_ROOT` are there | one behind the other |
+//! | `PATH_TRANSLATED` | [`param`](Environment::param) | never by itself | with `cgi.fix_pathinfo=0`, PHP runs the file it names in place of `SCRIPT_FILENAME` |
 //! | `DOCUMENT_URI` | | always | `SCRIPT_NAME` and `PATH_INFO`, as in nginx |
 //! | `CONTENT_LENGTH` | [`content_length`](Environment::content_length), else the header | known | decimal, in bytes |
 //! | `CONTENT_TYPE` | the header | sent | as the client sent it |

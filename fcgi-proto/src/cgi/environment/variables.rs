@@ -69,10 +69,8 @@ impl Writer<'_, '_> {
         if path_info.is_empty() {
             return;
         }
+        // No PATH_TRANSLATED: see the module's documentation.
         self.push("PATH_INFO", path_info);
-        if let Some(root) = root {
-            self.push("PATH_TRANSLATED", join(root, path_info));
-        }
     }
 
     fn body(&mut self, length: Option<u64>) {
