@@ -280,8 +280,7 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let path = percent_decode(parts.uri.path().as_bytes()).map_err(|_| Page::BAD_PATH)?;
-        let path = core::str::from_utf8(&path).map_err(|_| Page::BAD_PATH)?;
-        let place = Place { root: None, script_name: "", path_info: path };
+        let place = Place { root: None, script_name: "", path_info: &path };
         proxy::pass(self, parts, body, place, context).await
     }
 }

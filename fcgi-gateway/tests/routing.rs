@@ -90,6 +90,7 @@ fn scripts_and_their_path_info() {
             ("/wp-login.php", script("/wp-login.php", "")),
             ("/index.php/", script("/index.php", "/")),
             ("/index.php/AC%2FDC/%5C", script("/index.php", "/AC/DC/\\")),
+            ("/index.php/%C3%BC/%2F", script("/index.php", "/ü//")),
             ("/a%2ephp/b%2Fc.php", script("/a.php", "/b/c.php")),
             ("/index.php/2024/hello%20world/", script("/index.php", "/2024/hello world/")),
             ("/index.php//a//b", script("/index.php", "/a/b")),
@@ -107,6 +108,13 @@ fn scripts_and_their_path_info() {
             ("/index.php/.hidden", script("/index.php", "/.hidden")),
         ],
     );
+}
+
+#[test]
+fn path_info_need_not_be_text() {
+    let route = Rules::default().route("/a.php/caf%E9", &site(WORDPRESS));
+    let Route::Script(found) = route else { panic!("{route:?}") };
+    assert_eq!((&*found.script_name, &*found.path_info), ("/a.php", &b"/caf\xe9"[..]));
 }
 
 #[test]
@@ -303,11 +311,11 @@ fn permalinks_of_both_kinds() {
         ("/wp-admin/none.php", ("front", "/index.php", "")),
     ] {
         let found = match rules.route(path, &site) {
-            Route::Script(script) => ("script", script.script_name, script.path_info),
-            Route::FrontController(script) => ("front", script.script_name, script.path_info),
+            Route::Script(script) => ("script", script),
+            Route::FrontController(script) => ("front", script),
             other => panic!("{path}: {other:?}"),
         };
         let (kind, name, info) = expected;
-        assert_eq!(found, (kind, name.to_owned(), info.to_owned()), "{path}");
+        assert_eq!(found, (kind, parts(name, info)), "{path}");
     }
 }

@@ -20,7 +20,7 @@ use crate::pages::Page;
 pub(crate) struct Place<'a> {
     pub(crate) root: Option<&'a Path>,
     pub(crate) script_name: &'a str,
-    pub(crate) path_info: &'a str,
+    pub(crate) path_info: &'a [u8],
 }
 
 /// What the settings say about the variables of every request.

@@ -10,7 +10,7 @@
 //! 2. The shortest part of it that ends in `.php` (in any case) before a `/` or the end **and is a
 //!    file** is the script, and what follows is its PATH_INFO: `/a.php/b.php/c` runs `a.php` if that
 //!    exists. So `/upload.jpg/x.php` never executes `upload.jpg`, and a folder called `x.php` is a folder.
-//!    Behind the script may stand what no file name holds, such as `%2F`: it is decoded.
+//!    Behind the script may stand what no file name holds, such as `%2F` or Latin-1: it is decoded.
 //! 3. Names that start with a dot are denied, except below `/.well-known/`.
 //! 4. A file that is not the source of a script or a backup copy is sent as it is.
 //! 5. A folder with an index goes to that index; without its final slash it is redirected there first.
@@ -67,8 +67,8 @@ impl<F: Fn(&str) -> Kind> Lookup for F {
 pub struct Script {
     /// The script's path below the document root, with its leading slash (SCRIPT_NAME).
     pub script_name: String,
-    /// What followed it in the path: empty, or starting with a slash (PATH_INFO).
-    pub path_info: String,
+    /// What followed it in the path, decoded: empty, or starting with a slash (PATH_INFO). Bytes, as it need not be text.
+    pub path_info: Vec<u8>,
 }
 
 /// Where a request goes.
@@ -206,7 +206,7 @@ impl Rules {
     /// };
     /// let rules = Rules::default();
     /// assert_eq!(rules.route("/style.css", &site), Route::Static("/style.css".to_owned()));
-    /// assert!(matches!(rules.route("/index.php/a", &site), Route::Script(script) if script.path_info == "/a"));
+    /// assert!(matches!(rules.route("/index.php/a", &site), Route::Script(script) if script.path_info == b"/a"));
     /// assert!(matches!(rules.route("/hello-world/", &site), Route::FrontController(_)));
     /// ```
     pub fn route(&self, raw_path: &str, lookup: &impl Lookup) -> Route {
@@ -269,7 +269,7 @@ impl Rules {
 
     fn route_existing(&self, name: String) -> Route {
         if self.is_script(&name) {
-            Route::Script(Script { script_name: name, path_info: String::new() })
+            Route::Script(Script { script_name: name, path_info: Vec::new() })
         } else if deny::is_source(&name) {
             Route::Denied(Denied::Source)
         } else {
@@ -326,7 +326,7 @@ impl Rules {
             script::split(path, &self.suffixes, |prefix| lookup.kind(prefix) == Kind::File)?;
         Ok(found.map(|split| Script {
             script_name: split.script_name.to_owned(),
-            path_info: split.path_info.to_owned(),
+            path_info: split.path_info.into(),
         }))
     }
 
@@ -340,7 +340,7 @@ impl Rules {
             let Ok(head) = clean_path(head) else { return None };
             if self.is_script(&head) && lookup.kind(&head) == Kind::File {
                 let path_info = script::percent_decode(rest.as_bytes()).ok()?;
-                let path_info = String::from_utf8(path_info.into_owned()).ok()?;
+                let path_info = path_info.into_owned();
                 return Some(Script { script_name: head.into_owned(), path_info });
             }
         }
