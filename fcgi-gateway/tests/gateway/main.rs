@@ -1,10 +1,13 @@
 //! The gateway over HTTP: `fcgi serve` as a process, with real and made-up applications behind it.
 
 mod cli;
+mod environments;
 mod failures;
 mod files;
 mod hosts;
+mod neighbours;
 mod ops;
+mod paths;
 mod php;
 mod projects;
 mod supervisor;
