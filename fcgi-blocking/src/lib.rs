@@ -35,8 +35,11 @@ pub mod server;
 mod socket;
 mod wake;
 
-pub use client::{Body, Chunks, Client, MAX_CALL_BODY, Request, Response, ResponseBody, call};
+pub use client::{Body, Chunks, Client, Multipart, Request, Response, ResponseBody, call};
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
-pub use fcgi_proto::client::End;
-pub use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Role, Timeouts};
+pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};
+pub use fcgi_proto::multipart::Part;
+pub use fcgi_proto::{
+    Address, Error, ErrorKind, LengthError, Params, Phase, Role, SpoolConfig, Timeouts,
+};
 pub use server::{Listener, Server, serve};

@@ -10,7 +10,7 @@ use fcgi_proto::client::{Config, Connection, Exchange, Output};
 use fcgi_proto::{Address, Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use rustix::event::{PollFd, PollFlags};
 
-use super::body::{Body, Source};
+use super::body::Body;
 use crate::socket::{Socket, wait};
 use crate::wake::Wake;
 
@@ -23,7 +23,7 @@ pub(super) struct Driver {
     /// Gone once the exchange is over, so that a response that is kept holds no connection.
     link: Option<Link>,
     exchange: Exchange,
-    body: Source,
+    body: Body,
     buf: Vec<u8>,
     /// How much of `buf` was looked at.
     seen: usize,
@@ -66,7 +66,6 @@ impl Driver {
         let mut conn = Connection::new(Config::default().peer(address));
         let exchange = Exchange::begin(&mut conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
-        let body = Source::new(body).map_err(|error| exchange.failed_body(error))?;
         Ok(Self {
             link: Some(Link { socket, conn }),
             exchange,
@@ -108,7 +107,7 @@ impl Driver {
         if matches!(news, Ok(News::End) | Err(_)) {
             self.link = None;
             // Nobody asks for the rest of it, so its reader need not wait for that.
-            self.body = Source::Empty;
+            self.body = Body::empty();
         }
         news
     }
@@ -195,7 +194,7 @@ impl Driver {
             Err(error) => {
                 self.exchange.handle_write_error();
                 self.write_error = Some(error);
-                self.body = Source::Empty;
+                self.body = Body::empty();
             }
         }
         true

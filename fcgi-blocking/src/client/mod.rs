@@ -5,11 +5,13 @@ mod driver;
 mod feeder;
 mod response;
 
+use std::io;
 use std::time::Instant;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::{Address, AddressError, Error, ErrorKind, Phase, Timeouts, trace};
+use fcgi_proto::client::MAX_CALL_BODY;
+use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, trace};
 
 use crate::connect::{Failure, connect};
 use crate::socket::Socket;
@@ -21,8 +23,17 @@ pub use response::{Chunks, Response, ResponseBody};
 /// A request with a [`Body`] of this crate.
 pub type Request = fcgi_proto::Request<Body>;
 
-/// The most that [`call`] and [`Client::call`] read of a body: 64 MiB.
-pub const MAX_CALL_BODY: usize = 64 * 1024 * 1024;
+/// A form with fields and files, each a [`Body`] of this crate; see [`Request::multipart`].
+///
+/// ```no_run
+/// use fcgi_blocking::{Body, Multipart, Part, Request};
+///
+/// let photo = Part::new(Body::open("photo.jpg")?).file_name("photo.jpg").content_type("image/jpeg");
+/// let form = Multipart::new().text("title", "At the sea").part("photo", photo);
+/// let request = Request::post("/srv/upload.php").multipart(form);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub type Multipart = fcgi_proto::Multipart<Body>;
 
 /// Calls a script and returns the body of its response: the whole of FastCGI in one line.
 ///
@@ -47,12 +58,7 @@ where
     V: AsRef<[u8]>,
 {
     let client = Client::new(parse(address)?);
-    let mut form = form.into_iter().peekable();
-    let request = match form.peek() {
-        Some(_) => Request::post(script).form(form),
-        None => Request::get(script),
-    };
-    Ok(client.call(request)?.into_body())
+    Ok(client.call(Request::get_or_post(script, form))?.into_body())
 }
 
 /// Sends requests to one application. Cheap to clone, and usable by any number of threads at once.
@@ -73,22 +79,23 @@ where
 pub struct Client {
     address: Address,
     timeouts: Timeouts,
+    spool: SpoolConfig,
 }
 
 impl Client {
     /// A client that has not connected to anything yet.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, timeouts: Timeouts::default() }
+        Self { address, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
     }
 
     /// A client for this address, after a look whether somebody listens there.
     ///
     /// # Errors
-    /// [`Address`](ErrorKind::Address), [`Connect`](ErrorKind::Connect) or, after 3 s, [`Timeout`](ErrorKind::Timeout).
+    /// [`Address`](fcgi_proto::ErrorKind::Address), [`Connect`](fcgi_proto::ErrorKind::Connect) or, after 3 s, [`Timeout`](fcgi_proto::ErrorKind::Timeout).
     pub fn connect(address: &str) -> Result<Self, Error> {
         let client = Self::new(parse(address)?);
-        client.dial(Instant::now(), &client.timeouts)?;
+        dial(&client.address, Instant::now(), &client.timeouts)?;
         Ok(client)
     }
 
@@ -96,6 +103,13 @@ impl Client {
     #[must_use]
     pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how bodies of unknown length are collected, for all requests that do not say so themselves.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = config;
         self
     }
 
@@ -107,32 +121,34 @@ impl Client {
 
     /// Sends a request, and returns once the head of the response has come.
     ///
-    /// The body of the request is sent while the response is read, here and by whoever reads the body of the response,
-    /// so that neither side waits for the other. An application may answer without reading the body; the rest of it is
-    /// dropped then. A response of any status is a response.
+    /// A body of unknown length is collected first, see [`SpoolConfig`]; any other is sent while the response is read,
+    /// here and by whoever reads the body of the response, so that neither side waits for the other. An application may
+    /// answer without reading the body; the rest of it is dropped then. A response of any status is a response.
     ///
     /// To end it early from elsewhere, set [`Timeouts`]; dropping the response closes the connection and the request with
     /// it, which php notices at its next output.
     ///
     /// # Errors
-    /// See [`ErrorKind`]. The client stays usable.
+    /// See [`ErrorKind`](fcgi_proto::ErrorKind). The client stays usable.
     pub fn execute(&self, request: Request) -> Result<Response, Error> {
+        self.exchange(request).map_err(|error| error.to(&self.address))
+    }
+
+    fn exchange(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, body) = request.into_parts().map_err(|error| self.refused(error))?;
-        let timeouts = parts.timeouts.unwrap_or(self.timeouts);
-        let socket = self.dial(started, &timeouts)?;
-        let mut driver = Driver::begin(socket, &self.address, &parts, body, timeouts, started)
-            .map_err(|error| error.to(&self.address))?;
+        let (parts, body, timeouts) = body::prepare(request, self.spool, self.timeouts, started)?;
+        let ready = started.elapsed();
+        let socket = dial(&self.address, started, &timeouts)?;
+        let mut driver = Driver::begin(socket, &self.address, &parts, body, timeouts, started)?;
+        driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
         loop {
             match driver.next() {
                 Ok(News::Head(head)) => {
-                    return Ok(Response::new(
-                        head,
-                        ResponseBody::new(driver, self.address.clone()),
-                    ));
+                    let body = ResponseBody::new(driver, self.address.clone());
+                    return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
-                Err(error) => return Err(error.to(&self.address)),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -140,36 +156,26 @@ impl Client {
     /// Sends a request and reads the whole response, a body of up to 64 MiB.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), and with the response inside: [`ScriptNotFound`](ErrorKind::ScriptNotFound) when
-    /// php-fpm ran no script, [`Status`](ErrorKind::Status) when the status is 400 or above.
+    /// As [`execute`](Self::execute), and with the response inside: [`ScriptNotFound`](fcgi_proto::ErrorKind::ScriptNotFound) when
+    /// php-fpm ran no script, [`Status`](fcgi_proto::ErrorKind::Status) when the status is 400 or above.
     pub fn call(&self, request: Request) -> Result<FullResponse, Error> {
         let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
         let response = self.execute(request)?.collect(MAX_CALL_BODY)?;
         response.error_for_status().map_err(|error| error.to(&self.address).with_script(script))
     }
+}
 
-    fn dial(&self, started: Instant, timeouts: &Timeouts) -> Result<Socket, Error> {
-        let limit = [(timeouts.connect(), Phase::Connect), (timeouts.total(), Phase::Total)]
-            .into_iter()
-            .filter_map(|(limit, phase)| Some((limit?, phase)))
-            .min_by_key(|(limit, _)| *limit);
-        let deadline = limit.and_then(|(limit, _)| started.checked_add(limit));
-        connect(&self.address, deadline)
-            .map_err(|failure| match (failure, limit) {
-                (Failure::TimedOut, Some((limit, phase))) => {
-                    Error::timeout(phase, limit).to(&self.address)
-                }
-                (Failure::TimedOut, None) => {
-                    Error::connect(&self.address, std::io::ErrorKind::TimedOut.into())
-                }
-                (Failure::Io(error), _) => Error::connect(&self.address, error),
-            })
-            .inspect(|_| trace::connected(&self.address))
-    }
-
-    fn refused(&self, error: fcgi_proto::RequestError) -> Error {
-        Error::new(ErrorKind::Request(error)).to(&self.address)
-    }
+/// Connects within the limits; the whole exchange has begun at `started`.
+fn dial(address: &Address, started: Instant, timeouts: &Timeouts) -> Result<Socket, Error> {
+    let wait = timeouts.wait(Phase::Connect, started.elapsed());
+    let deadline = wait.and_then(|wait| started.checked_add(wait.deadline));
+    connect(address, deadline)
+        .map_err(|failure| match (failure, wait) {
+            (Failure::TimedOut, Some(wait)) => Error::expired(wait).to(address),
+            (Failure::TimedOut, None) => Error::connect(address, io::ErrorKind::TimedOut.into()),
+            (Failure::Io(error), _) => Error::connect(address, error),
+        })
+        .inspect(|_| trace::connected(address))
 }
 
 fn parse(address: &str) -> Result<Address, Error> {

@@ -2,9 +2,9 @@ use std::borrow::BorrowMut;
 use std::io::{self, BufRead, Read};
 
 use bytes::Bytes;
-use fcgi_proto::cgi::{FullResponse, ResponseHead};
-use fcgi_proto::client::End;
-use fcgi_proto::{Address, Error, ErrorKind};
+use fcgi_proto::cgi::{FullResponse, Headers, ResponseHead};
+use fcgi_proto::client::{Chunk, Collector, End, Timings};
+use fcgi_proto::{Address, Error};
 
 use super::driver::{Driver, News};
 
@@ -22,6 +22,12 @@ impl Response {
         Self { head, body }
     }
 
+    /// Who answered.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        self.body.address()
+    }
+
     /// Status, reason and headers.
     #[must_use]
     pub const fn head(&self) -> &ResponseHead {
@@ -32,6 +38,23 @@ impl Response {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.head.status()
+    }
+
+    /// The words behind the status code; empty when there are none.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        self.head.reason()
+    }
+
+    /// All headers in the order they came, with repeats.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        self.head.headers()
+    }
+
+    /// The values of `Set-Cookie`, in order.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.head.set_cookies()
     }
 
     /// The first value of a header; the name is compared without case.
@@ -65,10 +88,30 @@ impl Response {
         self.body.chunk()
     }
 
+    /// The next piece of the body or of the error output; see [`ResponseBody::output`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn output(&mut self) -> Result<Option<Chunk>, Error> {
+        self.body.output()
+    }
+
+    /// How long each phase took so far; [`Timings::total`] is there once the response has ended.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        self.body.timings()
+    }
+
+    /// The exit status of the application (section 5.5), once the response has ended; PHP always says 0.
+    #[must_use]
+    pub fn app_status(&self) -> Option<u32> {
+        self.body.end().map(|end| end.app_status)
+    }
+
     /// Reads the whole body, up to `limit` bytes.
     ///
     /// # Errors
-    /// As [`ResponseBody::chunk`], and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
+    /// As [`ResponseBody::chunk`], and [`TooLarge`](fcgi_proto::ErrorKind::TooLarge) beyond the limit.
     pub fn collect(mut self, limit: usize) -> Result<FullResponse, Error> {
         let body = self.body.collect(limit)?;
         let app_status = self.body.end().map_or(0, |end| end.app_status);
@@ -99,43 +142,70 @@ impl ResponseBody {
         Self { driver, address, is_over: false, failure: None }
     }
 
+    pub(super) const fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// The next piece of the body, at most 64 KiB, `None` at its end.
     ///
     /// # Errors
     /// The connection broke, a limit passed, or the application broke the protocol; every later call gives `None`.
     pub fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.fill()?;
-        let piece = self.driver.piece();
-        if piece.is_empty() {
-            return Ok(None);
-        }
-        let chunk = Bytes::copy_from_slice(piece);
-        self.driver.consume(chunk.len());
-        Ok(Some(chunk))
+        Ok(self.take_piece())
     }
 
     /// Reads the rest of the body, up to `limit` bytes.
     ///
     /// # Errors
-    /// As [`chunk`](Self::chunk), and [`TooLarge`](ErrorKind::TooLarge) beyond the limit.
+    /// As [`chunk`](Self::chunk), and [`TooLarge`](fcgi_proto::ErrorKind::TooLarge) beyond the limit.
     pub fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
-        let mut body = Vec::new();
+        let mut body = Collector::new(limit);
         loop {
             self.fill()?;
             let piece = self.driver.piece();
             if piece.is_empty() {
-                return Ok(body.into());
+                return Ok(body.finish());
             }
-            if piece.len() > limit - body.len() {
-                let exchange = self.driver.exchange();
-                return Err(Error::new(ErrorKind::TooLarge { limit })
-                    .to(&self.address)
-                    .at(exchange.phase())
-                    .with_bytes(exchange.bytes_sent(), exchange.bytes_received())
-                    .begun(true));
+            if !body.push_slice(piece) {
+                return Err(self.driver.exchange().too_large(limit).to(&self.address));
             }
-            body.extend_from_slice(piece);
             self.driver.consume(piece.len());
+        }
+    }
+
+    /// The next piece of the body or of the error output, in the order they came; `None` at the end.
+    ///
+    /// The error output that came before the head, or was left over by other methods, comes first.
+    ///
+    /// ```no_run
+    /// # fn f(mut response: fcgi_blocking::Response) -> Result<(), fcgi_blocking::Error> {
+    /// use fcgi_blocking::Chunk;
+    ///
+    /// while let Some(chunk) = response.output()? {
+    ///     match chunk {
+    ///         Chunk::Body(data) => print!("{}", String::from_utf8_lossy(&data)),
+    ///         Chunk::Stderr(data) => eprint!("{}", String::from_utf8_lossy(&data)),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk).
+    pub fn output(&mut self) -> Result<Option<Chunk>, Error> {
+        loop {
+            if !self.stderr().is_empty() {
+                return Ok(Some(Chunk::Stderr(self.take_stderr().into())));
+            }
+            if let Some(data) = self.take_piece() {
+                return Ok(Some(Chunk::Body(data)));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            self.advance()?;
         }
     }
 
@@ -162,17 +232,37 @@ impl ResponseBody {
         self.driver.exchange().end()
     }
 
+    /// How long each phase took so far.
+    #[must_use]
+    pub const fn timings(&self) -> Timings {
+        self.driver.exchange().timings()
+    }
+
+    /// What is there of the body and was not taken.
+    fn take_piece(&mut self) -> Option<Bytes> {
+        let piece = self.driver.piece();
+        let chunk = (!piece.is_empty()).then(|| Bytes::copy_from_slice(piece))?;
+        self.driver.consume(chunk.len());
+        Some(chunk)
+    }
+
     /// Waits until a piece of the body is there, or its end.
     fn fill(&mut self) -> Result<(), Error> {
         while self.driver.piece().is_empty() && !self.is_over {
-            match self.driver.next() {
-                Ok(News::Body | News::Head(_) | News::Stderr) => {}
-                Ok(News::End) => self.is_over = true,
-                Err(error) => {
-                    self.is_over = true;
-                    self.failure = Some(kind(&error));
-                    return Err(error.to(&self.address));
-                }
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for one piece of either output, or the end.
+    fn advance(&mut self) -> Result<(), Error> {
+        match self.driver.next() {
+            Ok(News::Body | News::Head(_) | News::Stderr) => {}
+            Ok(News::End) => self.is_over = true,
+            Err(error) => {
+                self.is_over = true;
+                self.failure = Some(error.io_kind());
+                return Err(error.to(&self.address));
             }
         }
         Ok(())
@@ -184,7 +274,7 @@ impl BufRead for ResponseBody {
         if let (true, Some(failure)) = (self.is_over, self.failure) {
             return Err(failure.into());
         }
-        self.fill().map_err(|error| io::Error::new(kind(&error), error))?;
+        self.fill()?;
         Ok(self.driver.piece())
     }
 
@@ -233,16 +323,5 @@ impl<B: BorrowMut<ResponseBody>> Iterator for Chunks<B> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.borrow_mut().chunk().transpose()
-    }
-}
-
-fn kind(error: &Error) -> io::ErrorKind {
-    match error.kind() {
-        ErrorKind::Timeout => io::ErrorKind::TimedOut,
-        ErrorKind::Reset => io::ErrorKind::ConnectionReset,
-        ErrorKind::Protocol(_) | ErrorKind::Head(_) | ErrorKind::Body(_) => {
-            io::ErrorKind::InvalidData
-        }
-        _ => io::ErrorKind::Other,
     }
 }

@@ -115,7 +115,7 @@ fn a_reader_is_let_go_once_the_answer_is_there() {
         until_closed(stream);
     });
     let (dropped, is_dropped) = std::sync::mpsc::channel();
-    let request = Request::post("/x.php").body(Body::reader(Counts(dropped), None));
+    let request = Request::post("/x.php").body(Body::reader(Counts(dropped), Some(1 << 40)));
     let mut response = client(&peer).execute(request).unwrap();
     while response.chunk().unwrap().is_some() {}
     is_dropped.recv().expect("its thread has ended");

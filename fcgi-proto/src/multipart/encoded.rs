@@ -94,16 +94,6 @@ impl<B> Encoded<B> {
         self.parts.front().map(|(_, body)| body)
     }
 
-    /// The same form with its files opened, as it were.
-    ///
-    /// # Errors
-    /// What `open` gives.
-    pub fn try_map<C, E>(self, mut open: impl FnMut(B) -> Result<C, E>) -> Result<Encoded<C>, E> {
-        let parts = self.parts.into_iter().map(|(text, body)| Ok((text, open(body)?)));
-        let parts = parts.collect::<Result<_, E>>()?;
-        Ok(Encoded { boundary: self.boundary, parts, current: self.current, tail: self.tail })
-    }
-
     /// The same form once more, when `clone` can give each file once more.
     pub fn try_clone(&self, clone: impl Fn(&B) -> Option<B>) -> Option<Self> {
         let parts = self.parts.iter().map(|(text, body)| Some((text.clone(), clone(body)?)));

@@ -1,6 +1,10 @@
 <?php
-// Sleeps `ms` milliseconds, then says so. With `first=1` a line is sent before the sleep.
+// Sleeps `ms` milliseconds, then says so. With `first=1` a line is sent before the sleep, and
+// with `log=1` one of error output before that.
 $ms = (int) ($_GET['ms'] ?? 1000);
+if (isset($_GET['log'])) {
+    error_log('about to sleep');
+}
 if (isset($_GET['first'])) {
     echo "first\n";
     while (ob_get_level() > 0) {

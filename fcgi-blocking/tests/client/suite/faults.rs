@@ -261,7 +261,7 @@ pub(crate) fn the_limit_on_the_whole_holds_while_bytes_flow<A: Adapter>() {
 pub(crate) fn the_limit_on_the_whole_holds_while_a_body_flows<A: Adapter>() {
     let swallows = peer(until_closed);
     let client = swallows.client().timeouts(Timeouts::NONE.with_total(Duration::from_millis(200)));
-    let request = Request::post("/x.php").body(A::reader(io::repeat(b'u'), None));
+    let request = Request::post("/x.php").body(A::reader(io::repeat(b'u'), Some(1 << 40)));
     let error = A::call(&client, request).unwrap_err();
     assert_eq!(error.phase(), Some(Phase::Total), "{error}");
 }
@@ -307,7 +307,7 @@ pub(crate) fn a_body_that_fails_is_never_ended<A: Adapter>() {
         }
     }
     let (peer, seen) = recorder();
-    let body = A::reader((&b"12345"[..]).chain(Fails), None);
+    let body = A::reader((&b"12345"[..]).chain(Fails), Some(20));
     let error = A::call(&peer.client(), Request::post("/x.php").body(body)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RequestBody, "{error}");
     assert!(error.to_string().contains("disk on fire"), "{error}");
