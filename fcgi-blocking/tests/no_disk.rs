@@ -13,7 +13,7 @@ fn a_folder_for_temporary_files_that_does_not_exist_is_told_before_anything_is_s
     let body = Body::reader(Cursor::new(vec![7; 300 * 1024]), None);
     let error = client.call(Request::post("/x.php").body(body)).unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Spool, Some(Phase::Spool)), "{error}");
-    assert!(!error.is_begun() && error.is_safe_to_retry(), "{error}");
+    assert!(!error.is_begun(), "{error}");
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     assert_eq!(cause.expect("what the system said").kind(), io::ErrorKind::NotFound);
     // What fits in memory needs no file.
