@@ -10,6 +10,7 @@ mod ops;
 mod paths;
 mod php;
 mod projects;
+mod security;
 mod supervisor;
 mod support;
 mod wordpress;

@@ -86,9 +86,9 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_uri: Option<Size>,
 
-    /// Most connections at once; then idle ones are closed, and new ones wait [default: 20000]
+    /// Most connections of clients at once; then idle ones are closed, and new ones wait [default: 20000]
     #[arg(long, value_name = "COUNT")]
-    pub(crate) max_connections: Option<NonZeroUsize>,
+    pub(crate) max_clients: Option<NonZeroUsize>,
 
     /// Close a connection when the head of a request takes longer [default: 30]
     #[arg(long, value_name = "SECONDS")]
@@ -96,7 +96,7 @@ pub(crate) struct HttpArgs {
 
     /// Close a connection that is idle for longer [default: 75]
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) idle_timeout: Option<Seconds>,
+    pub(crate) keep_alive_timeout: Option<Seconds>,
 
     /// Close a connection whose client takes nothing of an answer for so long; 0 waits for ever [default: 60]
     #[arg(long, value_name = "SECONDS")]
@@ -112,8 +112,8 @@ impl HttpArgs {
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, http2,
-            max_body, min_body_rate, body_timeout, buffer_bodies, max_head, max_headers, max_uri, max_connections,
-            head_timeout, idle_timeout, write_timeout, drain_timeout,
+            max_body, min_body_rate, body_timeout, buffer_bodies, max_head, max_headers, max_uri, max_clients,
+            head_timeout, keep_alive_timeout, write_timeout, drain_timeout,
         )
     }
 
@@ -205,9 +205,9 @@ impl HttpArgs {
             max_head => max_head(Size::in_memory),
             max_headers => max_headers(core::convert::identity),
             max_uri => max_uri(Size::in_memory),
-            max_connections => max_connections(core::convert::identity),
+            max_clients => max_connections(core::convert::identity),
             head_timeout => head_time(|Seconds(time)| time),
-            idle_timeout => idle_time(|Seconds(time)| time),
+            keep_alive_timeout => idle_time(|Seconds(time)| time),
             write_timeout => write_timeout(|Seconds(time)| time),
             drain_timeout => drain_time(|Seconds(time)| time),
         );
