@@ -34,12 +34,13 @@ pub(crate) fn header(record_type: u8, len: usize) -> [u8; 8] {
 
 /// BEGIN_REQUEST, and the pairs in one record with the empty one behind it. Short lengths take one byte.
 #[inline]
-pub(crate) fn push_request(out: &mut Vec<u8>, pairs: &[(&str, &str)]) {
+pub(crate) fn push_request<S: AsRef<str>>(out: &mut Vec<u8>, pairs: &[(S, S)]) {
     out.extend_from_slice(&header(1, 8));
     out.extend_from_slice(&[0, 1, 1, 0, 0, 0, 0, 0]);
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     for (name, value) in pairs {
+        let (name, value) = (name.as_ref(), value.as_ref());
         push_len(out, name.len());
         push_len(out, value.len());
         out.extend_from_slice(name.as_bytes());

@@ -89,7 +89,7 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
     command.arg("responder").arg(&null);
     let _responder = Program::start(command, &folder.join("null.log"))?;
     wait_for("the responder", || null.exists().then_some(()))?;
-    let php = php_fpm(folder)?;
+    let php = php_fpm(folder, 4)?;
 
     let mut measured = Measured::default();
     for proxy in ALL {
@@ -173,8 +173,8 @@ fn make_root(root: &Path) -> Result<()> {
     fs::write(root.join("1m.bin"), vec![b'x'; 1024 * 1024])
 }
 
-/// A php-fpm of four workers, and its socket.
-fn php_fpm(folder: &Path) -> Result<(Program, PathBuf)> {
+/// A php-fpm of so many workers, and its socket.
+pub(super) fn php_fpm(folder: &Path, workers: usize) -> Result<(Program, PathBuf)> {
     let socket = folder.join("php.sock");
     let config = folder.join("php-fpm.conf");
     let shown = socket.display();
@@ -182,7 +182,7 @@ fn php_fpm(folder: &Path) -> Result<(Program, PathBuf)> {
         &config,
         format!(
             "[global]\nerror_log = {}/fpm.log\ndaemonize = no\n[www]\nlisten = {shown}\n\
-        listen.backlog = 4096\npm = static\npm.max_children = 4\n",
+        listen.backlog = 4096\npm = static\npm.max_children = {workers}\n",
             folder.display()
         ),
     )?;

@@ -1,6 +1,7 @@
 //! Whole programs under load, over real sockets: what the other measurements leave out.
 
 mod chart;
+pub mod clients;
 pub mod gateway;
 mod load;
 mod process;
@@ -24,4 +25,11 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     Err(failed(format_args!("waited 10 s for {what}")))
+}
+
+/// Raises the limit of open files to what may be had.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -79,6 +79,11 @@ fn cpu(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 10))
 }
 
+/// The most memory that this process ever held, in KiB.
+pub(super) fn own_peak_memory() -> u64 {
+    status(std::process::id(), "VmHWM:").unwrap_or(0)
+}
+
 fn status(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

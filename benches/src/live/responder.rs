@@ -2,13 +2,15 @@
 //!
 //! It knows the protocol by itself and uses nothing of this workspace, so that it is the same for everybody. Each
 //! connection has a thread. Requests may share a connection. `size=N` anywhere among the parameters asks for a body of N
-//! bytes, in records of 8 KiB as php-fpm sends them.
+//! bytes, in records of 8 KiB as php-fpm sends them; `together=N` is answered a little after N such requests have come.
 
 use std::collections::HashMap;
 use std::io::{Read, Result, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 const BEGIN_REQUEST: u8 = 1;
 const ABORT_REQUEST: u8 = 2;
@@ -20,12 +22,15 @@ const STDOUT: u8 = 6;
 const HEAD: &[u8] =
     b"Status: 200 OK\r\nX-Powered-By: PHP/8.2.20\r\nContent-Type: text/html; charset=UTF-8\r\n\r\n";
 const RECORD: usize = 8 * 1024;
+/// Larger output is written before it is whole.
+const WRITE: usize = 256 * 1024;
 
 /// Answers on a unix socket until the process ends.
 ///
 /// # Errors
 /// The socket cannot be made.
 pub fn run(socket: &Path) -> Result<()> {
+    super::allow_many_files();
     let listener = UnixListener::bind(socket)?;
     for stream in listener.incoming() {
         let stream = stream?;
@@ -34,10 +39,10 @@ pub fn run(socket: &Path) -> Result<()> {
     Ok(())
 }
 
-#[derive(Default)]
 struct Open {
     keep_conn: bool,
     size: usize,
+    together: usize,
 }
 
 fn serve(mut stream: impl Read + Write) {
@@ -54,7 +59,10 @@ fn serve(mut stream: impl Read + Write) {
         let mut rest = &input[..filled];
         let mut keeps = true;
         while let Some(record) = take_record(&mut rest) {
-            keeps &= handle(record, &mut open, &mut output);
+            match handle(record, &mut open, &mut output, &mut stream) {
+                Ok(keeps_this) => keeps &= keeps_this,
+                Err(_) => return,
+            }
         }
         let left = rest.len();
         input.copy_within(filled - left..filled, 0);
@@ -79,41 +87,64 @@ fn handle(
     (kind, id, content): (u8, u16, &[u8]),
     open: &mut HashMap<u16, Open>,
     output: &mut Vec<u8>,
-) -> bool {
+    stream: &mut impl Write,
+) -> Result<bool> {
     match kind {
         BEGIN_REQUEST => {
             let keep_conn = content.get(2).is_some_and(|flags| flags & 1 == 1);
-            open.insert(id, Open { keep_conn, size: 12 });
+            open.insert(id, Open { keep_conn, size: 12, together: 1 });
         }
         PARAMS if !content.is_empty() => {
-            if let (Some(size), Some(open)) = (wanted_size(content), open.get_mut(&id)) {
-                open.size = size;
+            if let Some(open) = open.get_mut(&id) {
+                open.size = wanted(content, b"size=").unwrap_or(open.size);
+                open.together = wanted(content, b"together=").unwrap_or(open.together);
             }
         }
         STDIN if content.is_empty() => {
-            let Open { keep_conn, size } = open.remove(&id).unwrap_or_default();
-            respond(output, id, size);
-            return keep_conn;
+            // Some end the input twice.
+            let Some(Open { keep_conn, size, together }) = open.remove(&id) else {
+                return Ok(true);
+            };
+            if together > 1 {
+                wait_for_others(together);
+            }
+            respond(output, id, size, stream)?;
+            return Ok(keep_conn);
         }
         ABORT_REQUEST => {
             if let Some(Open { keep_conn, .. }) = open.remove(&id) {
                 push(output, END_REQUEST, id, &[0; 8]);
-                return keep_conn;
+                return Ok(keep_conn);
             }
         }
         _ => {}
     }
-    true
+    Ok(true)
 }
 
-fn wanted_size(params: &[u8]) -> Option<usize> {
-    let at = memchr::memmem::find(params, b"size=")?;
-    let digits = params.get(at + 5..)?;
+/// Returns once so many wait here, the last of them after a moment in which the clients can come to rest.
+fn wait_for_others(count: usize) {
+    static WAITING: Mutex<usize> = Mutex::new(0);
+    static ALL: Condvar = Condvar::new();
+    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    *waiting += 1;
+    if *waiting % count == 0 {
+        thread::sleep(Duration::from_millis(100));
+        ALL.notify_all();
+        return;
+    }
+    let round = *waiting / count;
+    let _waiting = ALL.wait_while(waiting, |waiting| *waiting / count == round);
+}
+
+fn wanted(params: &[u8], name: &[u8]) -> Option<usize> {
+    let at = memchr::memmem::find(params, name)?;
+    let digits = params.get(at + name.len()..)?;
     let len = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
     std::str::from_utf8(digits.get(..len)?).ok()?.parse().ok()
 }
 
-fn respond(output: &mut Vec<u8>, id: u16, size: usize) {
+fn respond(output: &mut Vec<u8>, id: u16, size: usize, stream: &mut impl Write) -> Result<()> {
     const ZEROS: [u8; RECORD] = [b'x'; RECORD];
     let first = size.min(RECORD - HEAD.len());
     header(output, STDOUT, id, HEAD.len() + first);
@@ -125,8 +156,13 @@ fn respond(output: &mut Vec<u8>, id: u16, size: usize) {
         let len = left.min(RECORD);
         push(output, STDOUT, id, &ZEROS[..len]);
         left -= len;
+        if output.len() >= WRITE {
+            stream.write_all(output)?;
+            output.clear();
+        }
     }
     push(output, END_REQUEST, id, &[0; 8]);
+    Ok(())
 }
 
 fn push(output: &mut Vec<u8>, kind: u8, id: u16, content: &[u8]) {
