@@ -31,14 +31,19 @@
 
 mod client;
 mod connect;
+mod parker;
 pub mod server;
 mod socket;
 mod wake;
 
-pub use client::{Body, Chunks, Client, Multipart, Request, Response, ResponseBody, call};
+pub use client::{
+    AsCompleted, Body, Chunks, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody,
+    call,
+};
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};
 pub use fcgi_proto::multipart::Part;
+pub use fcgi_proto::pool::Config as PoolConfig;
 pub use fcgi_proto::{
     Address, Error, ErrorKind, LengthError, Params, Phase, Role, SpoolConfig, Timeouts,
 };

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use fcgi_proto::cgi::ResponseHead;
 use fcgi_proto::client::{Config, Connection, Exchange, Output};
-use fcgi_proto::{Address, Error, ErrorKind, Parts, ProtocolError, Timeouts};
+use fcgi_proto::pool;
+use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use rustix::event::{PollFd, PollFlags};
 
 use super::body::Body;
+use super::clock::Lease;
 use crate::socket::{Socket, wait};
 use crate::wake::Wake;
 
@@ -22,6 +24,7 @@ use crate::wake::Wake;
 pub(super) struct Driver {
     /// Gone once the exchange is over, so that a response that is kept holds no connection.
     link: Option<Link>,
+    lease: Option<Lease>,
     exchange: Exchange,
     body: Body,
     buf: Vec<u8>,
@@ -40,9 +43,24 @@ pub(super) struct Driver {
 
 /// A connection that carries one request at a time.
 #[derive(Debug)]
-struct Link {
+pub(super) struct Link {
     socket: Socket,
     conn: Connection,
+    /// What the request before has left.
+    buf: Vec<u8>,
+}
+
+impl Link {
+    pub(super) fn new(socket: Socket, config: Config) -> Self {
+        Self { socket, conn: Connection::new(config), buf: Vec::new() }
+    }
+}
+
+impl pool::Link for Link {
+    fn is_stale(&self) -> bool {
+        let news = self.socket.read(&mut Vec::with_capacity(1));
+        !self.conn.is_idle() || !matches!(news, Ok(None))
+    }
 }
 
 /// What a response has brought. Data is in [`Driver::piece`].
@@ -56,24 +74,24 @@ pub(super) enum News {
 
 impl Driver {
     pub(super) fn begin(
-        socket: Socket,
-        address: &Address,
+        mut link: Link,
+        lease: Option<Lease>,
         parts: &Parts,
         body: Body,
         timeouts: Timeouts,
         started: Instant,
     ) -> Result<Self, Error> {
-        let mut conn = Connection::new(Config::default().peer(address));
-        let exchange = Exchange::begin(&mut conn, parts, timeouts, started.elapsed())
+        let exchange = Exchange::begin(&mut link.conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
         Ok(Self {
-            link: Some(Link { socket, conn }),
+            buf: std::mem::take(&mut link.buf),
+            link: Some(link),
+            lease,
             exchange,
             body,
-            buf: Vec::new(),
             seen: 0,
             piece: 0..0,
-            // The first answer is waited for, while a new connection takes a request at once.
+            // The answer is waited for, while a connection without a request before takes one at once.
             can_read: false,
             can_write: true,
             is_eof: false,
@@ -104,12 +122,37 @@ impl Driver {
     /// call gives [`News::End`].
     pub(super) fn next(&mut self) -> Result<News, Error> {
         let news = self.next_of_link();
+        if let (Err(error), Some(lease)) = (&news, &self.lease) {
+            lease.on_error(error);
+        }
         if matches!(news, Ok(News::End) | Err(_)) {
+            if news.is_ok() {
+                self.give_back();
+            }
             self.link = None;
             // Nobody asks for the rest of it, so its reader need not wait for that.
             self.body = Body::empty();
         }
         news
+    }
+
+    /// Whether the request that failed so may be sent again.
+    pub(super) fn may_retry(&self, error: &Error, is_replayable: bool, number: u32) -> bool {
+        let has_response = self.exchange.bytes_received() > 0;
+        self.lease
+            .as_ref()
+            .is_some_and(|lease| lease.may_retry(error, has_response, is_replayable, number))
+    }
+
+    /// The response is complete: another request may have the connection, if it is fit for one.
+    fn give_back(&mut self) {
+        let (Some(mut link), Some(lease)) = (self.link.take(), self.lease.take()) else { return };
+        if self.exchange.is_reusable(&link.conn) && self.seen == self.buf.len() {
+            link.buf = std::mem::take(&mut self.buf);
+            link.buf.clear();
+            self.seen = 0;
+            lease.give_back(link);
+        }
     }
 
     fn next_of_link(&mut self) -> Result<News, Error> {
@@ -176,7 +219,7 @@ impl Driver {
 
     /// Writes what the socket takes at once, and says whether that was anything.
     fn write(&mut self) -> bool {
-        let Some(Link { socket, conn }) = &mut self.link else { return false };
+        let Some(Link { socket, conn, .. }) = &mut self.link else { return false };
         if !self.can_write || !self.exchange.wants_write(conn) {
             return false;
         }
@@ -202,7 +245,7 @@ impl Driver {
 
     /// Reads what is there, and says whether that was anything.
     fn read(&mut self) -> Result<bool, Error> {
-        let Some(Link { socket, conn }) = &self.link else { return Ok(false) };
+        let Some(Link { socket, conn, .. }) = &self.link else { return Ok(false) };
         if !self.can_read || !conn.wants_read() {
             return Ok(false);
         }
@@ -215,12 +258,15 @@ impl Driver {
         let Some(count) = count else { return Ok(false) };
         self.is_eof = count == 0;
         self.exchange.handle_read(count, self.started.elapsed());
+        if let Some(lease) = self.lease.as_mut().filter(|_| count > 0) {
+            lease.on_first_byte();
+        }
         Ok(true)
     }
 
     /// Waits until either direction or the body goes on. A limit counts only when nothing does.
     fn wait(&mut self) -> Result<(), Error> {
-        let Some(Link { socket, conn }) = &self.link else { return Ok(()) };
+        let Some(Link { socket, conn, .. }) = &self.link else { return Ok(()) };
         let mut flags = PollFlags::IN;
         flags.set(PollFlags::OUT, self.exchange.wants_write(conn));
         let wake = self.body.wake().filter(|_| self.exchange.wants_body(conn));

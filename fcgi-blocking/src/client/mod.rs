@@ -1,8 +1,11 @@
 //! The web server's side: requests to an application, php-fpm above all.
 
 mod body;
+mod clock;
 mod driver;
 mod feeder;
+mod gather;
+mod pool;
 mod response;
 
 use std::io;
@@ -10,14 +13,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::MAX_CALL_BODY;
+use fcgi_proto::client::{Config, MAX_CALL_BODY};
 use fcgi_proto::{Address, AddressError, Error, Phase, SpoolConfig, Timeouts, trace};
 
 use crate::connect::{Failure, connect};
 use crate::socket::Socket;
 
 pub use body::Body;
-use driver::{Driver, News};
+use driver::{Driver, Link, News};
+pub use fcgi_proto::pool::Metrics;
+pub use gather::AsCompleted;
+pub use pool::Pool;
 pub use response::{Chunks, Response, ResponseBody};
 
 /// A request with a [`Body`] of this crate.
@@ -139,7 +145,8 @@ impl Client {
         let (parts, body, timeouts) = body::prepare(request, self.spool, self.timeouts, started)?;
         let ready = started.elapsed();
         let socket = dial(&self.address, started, &timeouts)?;
-        let mut driver = Driver::begin(socket, &self.address, &parts, body, timeouts, started)?;
+        let link = Link::new(socket, Config::default().peer(&self.address));
+        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)?;
         driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
         loop {
             match driver.next() {

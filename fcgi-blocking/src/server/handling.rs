@@ -7,7 +7,7 @@ use std::time::Instant;
 use fcgi_proto::server::{Exchange, OutputStream, Writer};
 
 use super::link::Link;
-use super::parker::Parker;
+use crate::parker::Parker;
 
 /// The blocking side of one request: lets its threads wait for what the core of it tells to a waker.
 pub(super) struct Handling {

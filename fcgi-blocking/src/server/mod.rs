@@ -30,7 +30,6 @@ mod handler;
 mod handling;
 mod link;
 mod listener;
-mod parker;
 mod request;
 mod shared;
 mod shutdown;

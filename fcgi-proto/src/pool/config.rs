@@ -150,6 +150,12 @@ impl Config {
         if is_set { self.multiplex } else { NonZeroU16::MIN.saturating_add(31) }
     }
 
+    /// How many connections to an address may be open at once.
+    #[must_use]
+    pub const fn allowed_connections(&self) -> usize {
+        self.max_connections.get()
+    }
+
     /// How many connections to an address may idle, as set or by default.
     #[must_use]
     pub fn allowed_idle(&self) -> usize {

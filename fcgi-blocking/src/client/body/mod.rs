@@ -64,6 +64,15 @@ impl Body {
         Self(Kind::Empty)
     }
 
+    /// The same body once more, unless it can be read only once.
+    pub(super) fn try_clone(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Empty => Some(Self::empty()),
+            Kind::Bytes(bytes) => Some(Self(Kind::Bytes(bytes.clone()))),
+            _ => None,
+        }
+    }
+
     /// The content of the file with this name; see [`file`](Self::file).
     ///
     /// # Errors

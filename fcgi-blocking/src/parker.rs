@@ -6,7 +6,7 @@ use std::time::Instant;
 /// So it does no harm that the core keeps one waker for each thing that may be waited for. It is not `thread::park`, whose
 /// wake-ups are the handler's own affair.
 #[derive(Debug, Default)]
-pub(super) struct Parker {
+pub(crate) struct Parker {
     state: Mutex<State>,
     is_called: Condvar,
 }
@@ -19,15 +19,15 @@ struct State {
 
 /// How often was called before a thread has looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Calls(u64);
+pub(crate) struct Calls(u64);
 
 impl Parker {
     /// To be asked for before looking.
-    pub(super) fn calls(&self) -> Calls {
+    pub(crate) fn calls(&self) -> Calls {
         Calls(self.lock().calls)
     }
 
-    pub(super) fn call(&self) {
+    pub(crate) fn call(&self) {
         let mut state = self.lock();
         state.calls += 1;
         let is_waiting = state.waiting > 0;
@@ -39,7 +39,7 @@ impl Parker {
     }
 
     /// Waits for a call since then. False when the deadline has passed.
-    pub(super) fn wait(&self, since: Calls, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, since: Calls, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         while state.calls == since.0 {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

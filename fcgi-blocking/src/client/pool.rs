@@ -1,0 +1,248 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use fcgi_proto::cgi::FullResponse;
+use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
+use fcgi_proto::pool::{Access, Config, Metrics, may_dial_again};
+use fcgi_proto::{Address, Error, Parts, Phase, SpoolConfig, Timeouts, trace};
+
+use super::body::prepare;
+use super::clock::{Lease, Lobby, Place, ThreadClock};
+use super::driver::{Driver, Link, News};
+use super::{Body, Request, Response, ResponseBody, dial};
+use crate::parker::Parker;
+
+/// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
+/// number of threads at once.
+///
+/// It is made for php-fpm: a connection is kept after a request only when nobody could use its worker, so that keep-alive
+/// never starves the other callers. What it decides and why stands in [`fcgi_proto::pool`]; the defaults are those of
+/// [`Config`]. Each request has its connection for itself here, whatever [`Config::multiplex`] and [`Config::negotiate`]
+/// say.
+///
+/// ```no_run
+/// use fcgi_blocking::{Pool, PoolConfig, Request};
+///
+/// let address = "unix:/run/php/php-fpm.sock".parse()?;
+/// let pool = Pool::new([address], PoolConfig::default().max_connections(16));
+/// let page = pool.call(Request::get("/srv/app/index.php"))?;
+/// println!("{} bytes over {} connections", page.body().len(), pool.metrics().pool.connections);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    lobby: Arc<Lobby>,
+    max_connections: usize,
+    timeouts: Timeouts,
+    spool: SpoolConfig,
+}
+
+impl Pool {
+    /// A pool for these addresses, which has not connected to any yet. Without any, requests wait until there are some,
+    /// see [`set_addresses`](Self::set_addresses).
+    ///
+    /// The time limits are the defaults of [`Timeouts`], but for the wait for a connection, which is
+    /// [`Config::queue_timeout`].
+    #[must_use]
+    pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
+        let max_connections = config.allowed_connections();
+        let lobby = Lobby::new(config, addresses, ThreadClock::new());
+        Self {
+            lobby,
+            max_connections,
+            timeouts: Timeouts::default(),
+            spool: SpoolConfig::default(),
+        }
+    }
+
+    /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
+    ///
+    /// Addresses that stay keep their connections. At one that goes, requests under way go on to their end, and idle
+    /// connections are closed at once. Callers that wait get the new addresses.
+    pub fn set_addresses(&self, addresses: impl IntoIterator<Item = Address>) {
+        self.lobby.set_addresses(addresses);
+    }
+
+    /// The addresses now in use, in no particular order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.lobby.addresses().iter().map(|address| Address::clone(address)).collect()
+    }
+
+    /// Sets the time limits of all requests that bring none of their own.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how bodies of unknown length are collected, before a place is asked for, for all requests that do not say so
+    /// themselves.
+    #[must_use]
+    pub const fn spool(mut self, config: SpoolConfig) -> Self {
+        self.spool = config;
+        self
+    }
+
+    /// Sends a request, and returns once the head of the response has come; see
+    /// [`Client::execute`](super::Client::execute).
+    ///
+    /// When a kept connection turns out to be closed before any byte of a response has come, the request is sent once more
+    /// on another, unless its body is a reader. The connection is given back when the response has been read to its end;
+    /// dropping it before closes the connection.
+    ///
+    /// # Errors
+    /// As there, and [`PoolFull`](fcgi_proto::ErrorKind::PoolFull) or a [`Timeout`](fcgi_proto::ErrorKind::Timeout) of [`Phase::Queue`].
+    pub fn execute(&self, request: Request) -> Result<Response, Error> {
+        let started = Instant::now();
+        let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
+            .map_err(|error| error.to(&self.lobby.first_address()))?;
+        let mut tries = Tries { number: 1, failed_dials: 0 };
+        loop {
+            match self.attempt(&parts, body, timeouts, started, &mut tries) {
+                Ok(response) => return Ok(response),
+                Err((error, None)) => return Err(error),
+                Err((_, Some(again))) => body = again,
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole response; see [`Client::call`](super::Client::call).
+    ///
+    /// # Errors
+    /// As there, and as [`execute`](Self::execute).
+    pub fn call(&self, request: Request) -> Result<FullResponse, Error> {
+        let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
+        let response = self.execute(request)?.collect(MAX_CALL_BODY)?;
+        response.error_for_status().map_err(|error| error.with_script(script))
+    }
+
+    /// The figures of this pool.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.lobby.metrics()
+    }
+
+    /// How many requests can be under way at once.
+    pub(super) fn max_in_flight(&self) -> usize {
+        self.max_connections.saturating_mul(self.lobby.addresses().len().max(1))
+    }
+
+    /// One attempt; an error comes with the body, whole, when there should be another.
+    fn attempt(
+        &self,
+        parts: &Parts,
+        body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+        tries: &mut Tries,
+    ) -> Result<Response, (Error, Option<Body>)> {
+        let place = self.acquire(started, &timeouts).map_err(|error| (error, None))?;
+        let address = Arc::clone(&place.address);
+        let queued = started.elapsed();
+        let (lease, link) = match connect(place, started, &timeouts) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Nothing was sent, and nothing of the body was read.
+                tries.failed_dials += 1;
+                let addresses = self.lobby.addresses().len();
+                let again = may_dial_again(tries.failed_dials, addresses).then_some(body);
+                return Err((error, again));
+            }
+        };
+        let spare = body.try_clone();
+        let dialled = started.elapsed();
+        let mut driver = Driver::begin(link, Some(lease), parts, body, timeouts, started)
+            .map_err(|error| (error.to(&address), None))?;
+        driver.exchange_mut().handle_connection(queued, dialled.saturating_sub(queued));
+        loop {
+            match driver.next() {
+                Ok(News::Head(head)) => {
+                    let body = ResponseBody::new(driver, Address::clone(&address));
+                    return Ok(Response::new(head, body));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let may_retry = driver.may_retry(&error, spare.is_some(), tries.number);
+                    tries.number += 1;
+                    let again = spare.filter(|_| may_retry);
+                    if again.is_some() {
+                        trace::retrying(tries.number - 1);
+                        self.lobby.count_retry();
+                    }
+                    return Err((error.to(&address), again));
+                }
+            }
+        }
+    }
+
+    fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
+        ThreadClock::start(&self.lobby);
+        let wait = timeouts.wait(Phase::Queue, started.elapsed());
+        let deadline = wait.and_then(|wait| started.checked_add(wait.deadline));
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        let mut entry = self.lobby.enter();
+        loop {
+            let calls = bell.0.calls();
+            if let Poll::Ready(place) = entry.poll_place(&Context::from_waker(&waker)) {
+                return place;
+            }
+            let is_called = bell.0.wait(calls, deadline);
+            if let (false, Some(wait)) = (is_called, wait) {
+                return Err(Error::expired(wait).to(&self.lobby.first_address()));
+            }
+        }
+    }
+}
+
+fn connect(place: Place, started: Instant, timeouts: &Timeouts) -> Result<(Lease, Link), Error> {
+    let Place { lease, access, address } = place;
+    if let Access::Single(link) = access {
+        return Ok((lease, link));
+    }
+    match dial(&address, started, timeouts) {
+        Ok(socket) => {
+            lease.on_connected();
+            Ok((
+                lease,
+                Link::new(socket, ConnectionConfig::default().keep_conn(true).peer(&address)),
+            ))
+        }
+        Err(error) => {
+            lease.on_connect_error(&error);
+            Err(error)
+        }
+    }
+}
+
+/// What became of the attempts at one request so far.
+struct Tries {
+    number: u32,
+    failed_dials: usize,
+}
+
+/// Makes a waker of a [`Parker`].
+#[derive(Debug, Default)]
+struct Bell(Parker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.call();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.call();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("addresses", &self.addresses())
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
+    }
+}
