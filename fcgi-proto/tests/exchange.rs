@@ -134,6 +134,25 @@ fn an_answer_counts_although_nothing_more_could_be_written() {
     exchange.send_body(&mut conn, "body".into()).expect("nobody wants it");
 }
 
+/// Else it would be read for ever, and hold a worker.
+#[test]
+fn what_is_beyond_the_length_is_read_to_a_limit() {
+    for (request, head, announced) in [
+        (Request::get("/srv/index.php"), "Content-Length: 5\r\n\r\n12345", 5),
+        (Request::get("/srv/index.php"), "Status: 204\r\n\r\n", 0),
+        (Request::new("HEAD", "/srv/index.php"), "Content-Length: 5\r\n\r\n", 0),
+    ] {
+        let (mut conn, exchange) = exchange_of(request, Timeouts::NONE);
+        let mut exchange = exchange.max_excess(8);
+        let wire = [stdout(head.as_bytes()), stdout(b"12345678")].concat();
+        read(&mut conn, &mut exchange, &wire, ms(1)).expect("as much as may be");
+        let error = read(&mut conn, &mut exchange, &stdout(b"9"), ms(1)).expect_err("too much");
+        let long = BodyError::TooLong { announced, received: announced + 9 };
+        assert_eq!(error, ExchangeError::Response(long.into()), "{head:?}");
+    }
+    assert_eq!(Exchange::MAX_EXCESS, 1024 * 1024);
+}
+
 #[test]
 fn lengths_of_responses_are_checked() {
     let (mut conn, mut exchange) = exchange();

@@ -192,6 +192,36 @@ fn a_205_has_no_body() {
     assert!(response.body.is_empty() && response.is_complete());
 }
 
+/// A worker is not kept for ever by an answer without an end that is not sent on.
+#[test]
+fn a_body_that_nobody_gets_is_read_to_a_limit() {
+    let site = site(&[]);
+    for (method, head) in [
+        ("HEAD", "Content-Type: a/b\r\n\r\n"),
+        ("GET", "Status: 204\r\n\r\n"),
+        ("GET", "Status: 304\r\n\r\n"),
+        ("GET", "Content-Length: 0\r\n\r\n"),
+    ] {
+        let listener = site.listener.try_clone().unwrap();
+        let application = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            read_request(&mut stream);
+            stream.write_all(&stdout(head)).unwrap();
+            let block = stdout(&"x".repeat(60_000));
+            let mut sent = 0_u64;
+            // Ends when the gateway closes.
+            while stream.write_all(&block).is_ok() {
+                sent += 60_000;
+            }
+            sent
+        });
+        let response = Request::new(method, "/").send(site.serve.address());
+        assert!(response.is_complete() && response.body.is_empty(), "{method} {head:?}");
+        let sent = application.join().unwrap();
+        assert!(sent > 900_000, "{method} {head:?}: a body of usual length is taken, {sent}");
+    }
+}
+
 #[test]
 fn headers_about_the_connection_are_ours() {
     let site = site(&[]);

@@ -214,6 +214,17 @@ impl ResponseDecoder {
         }
     }
 
+    /// What came beyond what the head allows, and was dropped, if anything did; where there is to be no body, 0 was announced.
+    pub(crate) const fn too_long(&self) -> Option<BodyError> {
+        let State::Body { length, received } = self.state else { return None };
+        let announced = match length {
+            Length::Open => return None,
+            Length::Absent => 0,
+            Length::Exactly(length) => length,
+        };
+        if received > announced { Some(BodyError::TooLong { announced, received }) } else { None }
+    }
+
     /// Whether everything that the head announced has been delivered. False while that is not known.
     #[must_use]
     pub const fn is_body_complete(&self) -> bool {

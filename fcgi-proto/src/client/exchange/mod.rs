@@ -57,6 +57,7 @@ pub struct Exchange {
     /// What CONTENT_LENGTH announced.
     body: Account,
     response: ResponseDecoder,
+    max_excess: u64,
     has_head: bool,
     stderr: Stderr,
     deadlines: Deadlines,
@@ -83,6 +84,10 @@ impl Exchange {
     /// keeps 256 KiB too.
     pub const MAX_STDERR: usize = 256 * 1024;
 
+    /// How many bytes a response may have by default beyond its `Content-Length`, or where it has no body, as with HEAD. They
+    /// are dropped, but read to the end, so that the connection can be used again; who goes on and on is cut off instead.
+    pub const MAX_EXCESS: u64 = 1024 * 1024;
+
     /// Begins a request. The body is held to the `content_length` of `parts`, where it has one.
     ///
     /// `now` here and in other calls is the time since the call began, connecting included, by any clock that does not
@@ -103,6 +108,7 @@ impl Exchange {
             sending: Sending::Body,
             body: Account::new(parts.content_length),
             response: ResponseDecoder::new().head_only(is_head),
+            max_excess: Self::MAX_EXCESS,
             has_head: false,
             stderr: Stderr { kept: Vec::new(), limit: Self::MAX_STDERR, dropped: 0 },
             deadlines: Deadlines::new(timeouts, now),
@@ -118,6 +124,14 @@ impl Exchange {
     #[must_use]
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.response = self.response.head_limit(bytes);
+        self
+    }
+
+    /// Limits what a response may have beyond its length, in bytes. Default: [`MAX_EXCESS`](Self::MAX_EXCESS). More is
+    /// [`BodyError::TooLong`].
+    #[must_use]
+    pub const fn max_excess(mut self, bytes: u64) -> Self {
+        self.max_excess = bytes;
         self
     }
 
@@ -329,7 +343,16 @@ impl Exchange {
         &mut self,
         data: &mut &'b [u8],
     ) -> Result<Option<Piece<'b>>, ExchangeError> {
-        self.response.poll(data).map_err(|error| ExchangeError::Response(error.into()))
+        let polled = self.response.poll(data);
+        let piece = polled.map_err(|error| ExchangeError::Response(error.into()))?;
+        match self.response.too_long() {
+            Some(error @ BodyError::TooLong { announced, received })
+                if received - announced > self.max_excess =>
+            {
+                Err(ExchangeError::Response(error.into()))
+            }
+            _ => Ok(piece),
+        }
     }
 
     fn on_end(
