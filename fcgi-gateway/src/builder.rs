@@ -17,6 +17,7 @@ use crate::handoff::Handoff;
 use crate::inbound::Inbound;
 use crate::observe::{Identify, Observer, TraceContext};
 use crate::proxy::Variables;
+use crate::root::Symlinks;
 use crate::routing::Rules;
 use crate::upstream::{HealthCheck, Resolve, Settings, SystemResolver, Upstreams};
 
@@ -38,6 +39,7 @@ pub struct Builder {
     is_development: bool,
     rules: Rules,
     follow_root: bool,
+    symlinks: Symlinks,
     variables: Variables,
     timeout: Option<Duration>,
     inbound: Inbound,
@@ -63,6 +65,7 @@ impl Builder {
             is_development: false,
             rules: Rules::default(),
             follow_root: false,
+            symlinks: Symlinks::default(),
             variables: Variables::default(),
             timeout: Some(Duration::from_secs(60)),
             inbound: Inbound::default(),
@@ -200,6 +203,13 @@ impl Builder {
         self
     }
 
+    /// Which symbolic links below the document root are followed, and below the folders that scripts may name files in.
+    /// Default: [`Symlinks::OwnerMatch`].
+    pub fn symlinks(mut self, symlinks: Symlinks) -> Self {
+        self.symlinks = symlinks;
+        self
+    }
+
     /// Sets a variable that the application gets with every request, in place of what it would be.
     pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.variables.changes.push((name.into(), Some(value.into())));
@@ -321,7 +331,7 @@ impl Builder {
         if self.addresses.is_empty() {
             return Err(BuildError::NoApplication);
         }
-        let mut handoff = Handoff::default();
+        let mut handoff = Handoff::new(self.symlinks);
         for (prefix, path) in self.accel {
             handoff
                 .add_accel(&prefix, &path)
@@ -333,7 +343,7 @@ impl Builder {
         let target = match self.root {
             None => Target::Application,
             Some(path) => {
-                let folder = Folder::open(&path, self.follow_root)
+                let folder = Folder::open(&path, self.follow_root, self.symlinks)
                     .map_err(|source| BuildError::Root { path, source })?;
                 Target::Site { folder, rules: self.rules }
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::files::Files;
-use crate::root::Root;
+use crate::root::{Root, Symlinks};
 
 /// A document root with what sends its files.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    fn open(path: &Path) -> io::Result<Arc<Self>> {
-        let root = Root::open(path)?;
+    fn open(path: &Path, symlinks: Symlinks) -> io::Result<Arc<Self>> {
+        let root = Root::open(path, symlinks)?;
         Ok(Arc::new(Self { files: Files::new(root.clone()), root }))
     }
 }
@@ -26,15 +26,17 @@ impl Release {
 pub(crate) struct Folder {
     /// The path to resolve anew, when links are followed with every request.
     link: Option<PathBuf>,
+    symlinks: Symlinks,
     current: RwLock<Arc<Release>>,
 }
 
 impl Folder {
-    pub(crate) fn open(path: &Path, follow: bool) -> io::Result<Self> {
-        let current = RwLock::new(Release::open(path)?);
+    /// With `follow`, links in `path` itself are resolved with every request; `symlinks` is about those below it.
+    pub(crate) fn open(path: &Path, follow: bool, symlinks: Symlinks) -> io::Result<Self> {
+        let current = RwLock::new(Release::open(path, symlinks)?);
         // Absolute, so that a later change of the working folder does not matter.
         let link = follow.then(|| std::path::absolute(path)).transpose()?;
-        Ok(Self { link, current })
+        Ok(Self { link, symlinks, current })
     }
 
     /// The release that this request is served from, from its first file to its last.
@@ -54,7 +56,7 @@ impl Folder {
     }
 
     fn replace(&self, path: &Path) -> Option<Arc<Release>> {
-        let release = Release::open(path)
+        let release = Release::open(path, self.symlinks)
             .inspect_err(|error| tracing::warn!(root = %path.display(), %error, "the new document root is not served"))
             .ok()?;
         tracing::info!(root = %path.display(), "the document root has changed");
@@ -78,8 +80,8 @@ mod tests {
         }
         let link = place.join("current");
         symlink("one", &link).unwrap();
-        let (fixed, followed) =
-            (Folder::open(&link, false).unwrap(), Folder::open(&link, true).unwrap());
+        let open = |follow| Folder::open(&link, follow, Symlinks::default()).unwrap();
+        let (fixed, followed) = (open(false), open(true));
         let under_way = followed.current();
         assert_eq!(followed.current().root.path(), place.join("one"));
         fs::remove_file(&link).unwrap();

@@ -9,12 +9,13 @@ use fcgi_proto::cgi::ResponseHead;
 use fcgi_proto::cgi::script::clean_path;
 
 use crate::files::Files;
-use crate::root::Root;
+use crate::root::{Root, Symlinks};
 use crate::routing::{Kind, Lookup};
 
 /// The folders that scripts may name files in.
 #[derive(Debug, Default)]
 pub(crate) struct Handoff {
+    symlinks: Symlinks,
     accel: Vec<(String, Folder)>,
     sendfile: Vec<(PathBuf, Folder)>,
 }
@@ -43,8 +44,8 @@ pub(crate) enum NotSent {
 }
 
 impl Folder {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        let root = Root::open(path)?;
+    fn open(path: &Path, symlinks: Symlinks) -> std::io::Result<Self> {
+        let root = Root::open(path, symlinks)?;
         Ok(Self { files: Files::new(root.clone()), root })
     }
 
@@ -58,10 +59,15 @@ impl Folder {
 }
 
 impl Handoff {
+    /// For folders in which such links are followed.
+    pub(crate) fn new(symlinks: Symlinks) -> Self {
+        Self { symlinks, ..Self::default() }
+    }
+
     /// `X-Accel-Redirect` below `prefix` leads into `folder`.
     pub(crate) fn add_accel(&mut self, prefix: &str, folder: &Path) -> std::io::Result<()> {
         let prefix = format!("/{}/", prefix.trim_matches('/')).replace("//", "/");
-        self.accel.push((prefix, Folder::open(folder)?));
+        self.accel.push((prefix, Folder::open(folder, self.symlinks)?));
         // The longest that fits is the one that counts.
         self.accel.sort_by_key(|(prefix, _)| core::cmp::Reverse(prefix.len()));
         Ok(())
@@ -69,7 +75,7 @@ impl Handoff {
 
     /// `X-Sendfile` may name files in `folder`.
     pub(crate) fn add_sendfile(&mut self, folder: &Path) -> std::io::Result<()> {
-        self.sendfile.push((folder.to_owned(), Folder::open(folder)?));
+        self.sendfile.push((folder.to_owned(), Folder::open(folder, self.symlinks)?));
         Ok(())
     }
 

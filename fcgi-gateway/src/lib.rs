@@ -84,6 +84,7 @@ pub use body::Body;
 pub use builder::{BuildError, Builder, default_pool};
 pub use connection::Connection;
 pub use gateway::Gateway;
+pub use root::Symlinks;
 
 /// An error of another body.
 type BoxError = Box<dyn core::error::Error + Send + Sync>;

@@ -7,6 +7,39 @@ use std::path::{Path, PathBuf};
 
 use crate::routing::{Kind, Lookup};
 
+/// Which symbolic links below a document root are followed. The path of the root itself may hold any.
+///
+/// Whoever may write into a site can make a link in it; what is followed decides what they can show with it.
+///
+/// ```
+/// use fcgi_gateway::{Gateway, Symlinks};
+///
+/// let gateway = Gateway::builder(".").fpm("127.0.0.1:9000").symlinks(Symlinks::Never).build()?;
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Symlinks {
+    /// Those whose owner owns what they lead to as well, as with Apache's `SymLinksIfOwnerMatch`, and those of root:
+    /// packages and deployments make them, and nobody shows what belongs to somebody else.
+    #[default]
+    OwnerMatch,
+    /// All of them: for a site that only trusted people write to.
+    Always,
+    /// None: a place that is reached by one is not there.
+    Never,
+}
+
+impl Symlinks {
+    fn are_followed(self, link: &Metadata, target: &Metadata) -> bool {
+        match self {
+            Self::OwnerMatch => link.uid() == target.uid() || link.uid() == 0,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// A document root, resolved once.
 ///
 /// Deployments often swap a symbolic link that is the root itself; scripts must see the real
@@ -14,15 +47,16 @@ use crate::routing::{Kind, Lookup};
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
     path: PathBuf,
+    symlinks: Symlinks,
 }
 
 impl Root {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
         let path = path.canonicalize()?;
         if !path.metadata()?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
         }
-        Ok(Self { path })
+        Ok(Self { path, symlinks })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -52,9 +86,25 @@ impl Root {
                 _ => return Err(io::ErrorKind::NotADirectory.into()),
             }
             place.push(segment);
-            found = inspect(&place)?;
+            found = self.inspect(&place)?;
         }
         Ok(found)
+    }
+
+    fn inspect(&self, place: &Path) -> io::Result<Found> {
+        let found = place.symlink_metadata()?;
+        if !found.is_symlink() {
+            return Ok(Found::new(&found));
+        }
+        let target = place.metadata()?;
+        if self.symlinks.are_followed(&found, &target) {
+            return Ok(Found::new(&target));
+        }
+        tracing::warn!(
+            link = %place.display(), link_owner = found.uid(), target_owner = target.uid(), policy = ?self.symlinks,
+            "symbolic link refused: the policy for links of this site does not follow it"
+        );
+        Ok(Found::REFUSED)
     }
 }
 
@@ -91,23 +141,6 @@ impl Lookup for Root {
     }
 }
 
-fn inspect(place: &Path) -> io::Result<Found> {
-    let found = place.symlink_metadata()?;
-    if !found.is_symlink() {
-        return Ok(Found::new(&found));
-    }
-    let target = place.metadata()?;
-    // Apache's SymLinksIfOwnerMatch, plus links that root made (packages link out of their folder).
-    if found.uid() == target.uid() || found.uid() == 0 {
-        return Ok(Found::new(&target));
-    }
-    tracing::warn!(
-        link = %place.display(), link_owner = found.uid(), target_owner = target.uid(),
-        "symbolic link refused: its owner is neither root nor the owner of its target"
-    );
-    Ok(Found::REFUSED)
-}
-
 fn kind_of_error(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Kind::Refused,
@@ -128,7 +161,7 @@ mod tests {
         fs::create_dir_all(path.join("site/sub/x.php")).unwrap();
         fs::write(path.join("site/a.txt"), "a").unwrap();
         fs::write(path.join("outside.txt"), "outside").unwrap();
-        let root = Root::open(&path.join("site")).unwrap();
+        let root = Root::open(&path.join("site"), Symlinks::default()).unwrap();
         (folder, root)
     }
 
@@ -162,7 +195,35 @@ mod tests {
         // Only root can give a link to somebody else; without it this part has no way to be set up.
         if std::os::unix::fs::lchown(&link, Some(12345), None).is_ok() {
             assert_eq!(root.kind("/link.txt"), Kind::Refused, "another owner");
+            let all = Root::open(root.path(), Symlinks::Always).unwrap();
+            assert_eq!(all.kind("/link.txt"), Kind::File, "another owner, and all are followed");
         }
+    }
+
+    #[test]
+    fn no_links_at_all() {
+        let (folder, root) = site();
+        symlink(folder.path().join("site"), folder.path().join("current")).unwrap();
+        symlink("a.txt", root.path().join("link.txt")).unwrap();
+        symlink("sub", root.path().join("link")).unwrap();
+        let none = Root::open(&folder.path().join("current"), Symlinks::Never).unwrap();
+        for (path, kind) in [
+            ("/a.txt", Kind::File),
+            ("/sub/x.php", Kind::Folder),
+            ("/link.txt", Kind::Refused),
+            ("/link", Kind::Refused),
+            ("/link/x.php", Kind::Refused),
+        ] {
+            assert_eq!(none.kind(path), kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn special_files_are_refused_whatever_links_are_followed() {
+        let (_folder, root) = site();
+        symlink("/dev/null", root.path().join("null")).unwrap();
+        let all = Root::open(root.path(), Symlinks::Always).unwrap();
+        assert_eq!(all.kind("/null"), Kind::Refused);
     }
 
     #[test]
@@ -188,7 +249,9 @@ mod tests {
     #[test]
     fn a_root_must_be_a_folder() {
         let (folder, _root) = site();
-        assert!(Root::open(&folder.path().join("outside.txt")).is_err());
-        assert!(Root::open(&folder.path().join("nowhere")).is_err());
+        for name in ["outside.txt", "nowhere"] {
+            let path = folder.path().join(name);
+            assert!(Root::open(&path, Symlinks::default()).is_err(), "{name}");
+        }
     }
 }

@@ -199,6 +199,7 @@ impl AsyncSeek for RegularFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root::Symlinks;
     use http_body_util::BodyExt;
 
     struct Fixture {
@@ -209,7 +210,7 @@ mod tests {
     fn fixture() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a b.css"), "0123456789").unwrap();
-        let files = Files::new(Root::open(folder.path()).unwrap());
+        let files = Files::new(Root::open(folder.path(), Symlinks::default()).unwrap());
         Fixture { folder, files }
     }
 
@@ -334,7 +335,7 @@ mod tests {
         let path = folder.path().join("fifo.txt");
         let mode = rustix::fs::Mode::from_bits_retain(0o644);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let error = Files::new(Root::open(folder.path()).unwrap())
+        let error = Files::new(Root::open(folder.path(), Symlinks::default()).unwrap())
             .send(&Method::GET, &HeaderMap::new(), "/fifo.txt")
             .await
             .map(|_| ())

@@ -27,6 +27,7 @@ fn what_the_command_line_refuses() {
         (vec!["serve", root, "--param", "CONTENT_LENGTH=1"], 2, "length of the body"),
         (vec!["serve", root, "--php-value", "memory_limit"], 2, "NAME=VALUE"),
         (vec!["serve", root, "--try-files", "/a/"], 1, "cannot try"),
+        (vec!["serve", root, "--symlinks", "some"], 2, "owner, always or never"),
         (vec!["serve", root, "--max-head", "1.5K"], 2, "expected a size such as"),
         (vec!["serve", root, "--tls-cert", "x.pem"], 2, "--tls-key"),
         (

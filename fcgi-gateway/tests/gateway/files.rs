@@ -193,6 +193,21 @@ fn nothing_outside_is_reached() {
 }
 
 #[test]
+fn links_are_followed_as_the_site_says() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.txt"), "linked").unwrap();
+    symlink("x.txt", folder.path().join("link.txt")).unwrap();
+    let is_foreign = std::os::unix::fs::lchown(folder.path().join("link.txt"), Some(12345), None);
+    let of_owner = if is_foreign.is_ok() { 404 } else { 200 };
+    for (which, status) in [("owner", of_owner), ("always", 200), ("never", 404)] {
+        let args = ["--fpm", "unix:/nowhere.sock", "--symlinks", which];
+        let serve = Serve::start(folder.path(), args);
+        assert_eq!(serve.get("/link.txt").status, status, "{which}");
+        assert_eq!(serve.get("/x.txt").text(), "linked", "{which}");
+    }
+}
+
+#[test]
 fn special_files_do_not_hang_it() {
     let site = site();
     let fifo = site.root().join("fifo.txt");

@@ -3,8 +3,8 @@
 use core::str::FromStr;
 use std::path::{Path, PathBuf};
 
-use fcgi_gateway::Builder;
 use fcgi_gateway::routing::Rules;
+use fcgi_gateway::{Builder, Symlinks};
 use fcgi_proto::cgi::PhpSettings;
 use serde::Deserialize;
 
@@ -24,6 +24,12 @@ pub(crate) struct SiteArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
     pub(crate) resolve_root: Option<bool>,
+
+    /// Links to follow below the document root: owner (of root, or whose owner has what they lead to), always or never
+    /// [default: owner]
+    #[arg(long, value_name = "WHICH", hide_short_help = true)]
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) symlinks: Option<Links>,
 
     /// Name to try in a folder; the first script among them is the front controller. Repeatable
     /// [default: index.php, index.html]
@@ -69,7 +75,7 @@ impl SiteArgs {
         self.php_value = both(fallback.php_value.take(), self.php_value);
         self.php_admin_value = both(fallback.php_admin_value.take(), self.php_admin_value);
         value::or_else!(
-            self, fallback: root, resolve_root, index, try_files, split, param, php_value, php_admin_value, fpm_root
+            self, fallback: root, resolve_root, symlinks, index, try_files, split, param, php_value, php_admin_value, fpm_root
         )
     }
 
@@ -89,6 +95,7 @@ impl SiteArgs {
         let mut gateway = gateway
             .rules(self.rules(front_controller)?)
             .follow_root(self.resolve_root.unwrap_or(false))
+            .symlinks(self.symlinks.unwrap_or_default().0)
             .php_settings(self.php_settings()?);
         if let Some(root) = &self.fpm_root {
             gateway = gateway.application_root(root);
@@ -139,6 +146,23 @@ fn both<T>(first: Option<Vec<T>>, second: Option<Vec<T>>) -> Option<Vec<T>> {
     match (first, second) {
         (Some(first), Some(second)) => Some(first.into_iter().chain(second).collect()),
         (first, second) => first.or(second),
+    }
+}
+
+/// Which links are followed, by its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Links(Symlinks);
+
+impl FromStr for Links {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "owner" => Ok(Self(Symlinks::OwnerMatch)),
+            "always" => Ok(Self(Symlinks::Always)),
+            "never" => Ok(Self(Symlinks::Never)),
+            _ => Err("expected owner, always or never"),
+        }
     }
 }
 
