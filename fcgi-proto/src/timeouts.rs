@@ -150,6 +150,15 @@ fn or_off(limit: impl Into<Option<Duration>>) -> Option<Duration> {
 }
 
 /// How long to wait for something at most; from [`Timeouts::wait`].
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::{Phase, Timeouts};
+///
+/// let timeouts = Timeouts::default().with_total(Duration::from_secs(10));
+/// let wait = timeouts.wait(Phase::Connect, Duration::from_secs(8)).expect("there are limits");
+/// assert_eq!((wait.deadline.as_secs(), wait.phase), (10, Phase::Total)); // before the 3 s for connecting are over
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// When the waiting ends, counted since the call began.

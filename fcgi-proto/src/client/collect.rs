@@ -4,6 +4,20 @@ use bytes::{Bytes, BytesMut};
 pub const MAX_CALL_BODY: usize = 64 * 1024 * 1024;
 
 /// A piece of what an application sends, in the order it came.
+///
+/// ```
+/// use fcgi_proto::client::Chunk;
+///
+/// /// Passes both outputs on to where they belong.
+/// fn show(chunk: &Chunk) {
+///     match chunk {
+///         Chunk::Body(data) => print!("{}", String::from_utf8_lossy(data)),
+///         Chunk::Stderr(data) => eprint!("{}", String::from_utf8_lossy(data)),
+///         _ => {}
+///     }
+/// }
+/// # show(&Chunk::Body("hello".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Chunk {

@@ -5,6 +5,17 @@ use core::time::Duration;
 ///
 /// They do not add up to [`total`](Self::total), since sending and receiving overlap. After a second attempt the time of
 /// the first is part of [`queue`](Self::queue).
+///
+/// ```
+/// use fcgi_proto::client::Timings;
+///
+/// /// A line of a log: where the time went.
+/// fn line(timings: &Timings) -> String {
+///     let Timings { queue, connect, first_byte, .. } = timings;
+///     format!("queue {queue:?}, connect {connect:?}, first byte {first_byte:?}, total {:?}", timings.total)
+/// }
+/// assert_eq!(line(&Timings::default()), "queue 0ns, connect 0ns, first byte 0ns, total None");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
     /// From the call to a place on a connection; a body of unknown length was collected in it.

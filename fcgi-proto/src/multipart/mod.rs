@@ -57,6 +57,14 @@ pub struct Multipart<B> {
 }
 
 /// One entry of a [`Multipart`] form.
+///
+/// ```
+/// use fcgi_proto::multipart::{Multipart, Part};
+///
+/// let icon = Part::new("<svg/>").file_name("icon.svg").content_type("image/svg+xml");
+/// let form = Multipart::<&'static str>::with_boundary("boundary").part("icon", icon);
+/// # drop(form);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Part<B> {
     body: B,

@@ -43,7 +43,7 @@ pub struct Depot<L> {
 /// fn link<L>(turn: Turn<L>) -> Option<L> {
 ///     match turn {
 ///         Turn::Reuse { link, .. } => Some(link),
-///         Turn::Dial { .. } | Turn::Fail(_) => None,
+///         _ => None, // dial, or give up
 ///     }
 /// }
 /// # let _ = link::<()>;

@@ -6,6 +6,17 @@ use core::fmt;
 ///
 /// The length has been sent before the body, so nothing can be made good: the request is broken off. Of a file it means
 /// that it was written to or cut meanwhile.
+///
+/// ```
+/// use core::error::Error as _;
+/// use fcgi_proto::{Error, LengthError};
+///
+/// /// Whether the file that was uploaded has changed meanwhile: take it anew.
+/// fn has_changed(error: &Error) -> bool {
+///     error.source().is_some_and(|cause| cause.is::<LengthError>())
+/// }
+/// assert!(has_changed(&Error::request_body(LengthError::TooShort { missing: 3 })));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LengthError {
     /// It gave more.

@@ -84,6 +84,18 @@ pub struct Spool {
 }
 
 /// A body that was collected to its end.
+///
+/// ```
+/// use fcgi_proto::{Spool, SpoolConfig, Spooled};
+///
+/// let mut spool = Spool::new(SpoolConfig::default());
+/// assert_eq!(spool.push(b"small")?, None);
+/// match spool.finish() {
+///     Spooled::Memory(body) => assert_eq!(body, "small"),
+///     Spooled::File { rest, len } => println!("append {} bytes, and send {len} from the file", rest.len()),
+/// }
+/// # Ok::<(), fcgi_proto::RequestError>(())
+/// ```
 #[derive(Debug)]
 pub enum Spooled {
     /// All of it.

@@ -4,6 +4,17 @@ use std::io;
 use crate::ProtocolError;
 
 /// Why a connection ended before its time; the error of every adapter's `serve_connection`.
+///
+/// ```
+/// use std::io;
+/// use fcgi_proto::server::ConnectionError;
+///
+/// /// Whether it is worth a line in the log: web servers that go away are not.
+/// fn is_odd(error: &ConnectionError) -> bool {
+///     !matches!(error, ConnectionError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset)
+/// }
+/// assert!(!is_odd(&io::Error::from(io::ErrorKind::ConnectionReset).into()));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectionError {

@@ -18,6 +18,26 @@ use crate::{Error, ErrorKind, Phase, RequestKey};
 /// One task has it: feed the body while [`poll_body`](Self::poll_body) says so, take what
 /// [`poll_received`](Self::poll_received) gives, and poll again at [`deadline`](Self::deadline) at the latest. Dropping it
 /// aborts the request, at whatever point.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// use core::time::Duration;
+/// use fcgi_proto::client::{Session, SessionSettings};
+/// use fcgi_proto::{Request, Timeouts};
+///
+/// let (mut session, caller) = Session::new(SessionSettings::default());
+/// let (parts, body) = Request::<String>::post("/srv/upload.php").body("hello").into_parts()?;
+/// let now = Duration::ZERO;
+/// let mut call = caller.begin(&parts, Timeouts::default(), now, now)?;
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert_eq!(call.poll_body(&mut cx), Poll::Ready(true));
+/// call.send_body(body.into());
+/// call.finish_body();
+/// assert!(session.has_outgoing());
+/// assert!(call.poll_received(&mut cx, now).is_pending());
+/// drop(call); // gives the request up
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Call {
     shared: Arc<Shared>,
     key: RequestKey,

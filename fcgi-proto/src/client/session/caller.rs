@@ -9,6 +9,23 @@ use crate::{Parts, Timeouts};
 
 /// Begins requests on a [`Session`](super::Session). When the last of its clones is dropped and all requests have ended,
 /// the session is over.
+///
+/// ```
+/// use core::time::Duration;
+/// use fcgi_proto::client::{Session, SessionSettings};
+/// use fcgi_proto::{Request, Timeouts};
+///
+/// let (session, caller) = Session::new(SessionSettings::default());
+/// let now = Duration::ZERO;
+/// let calls = ["/srv/a.php", "/srv/b.php"].map(|script| {
+///     let (parts, ()) = Request::get(script).into_parts().expect("nothing is wrong with it");
+///     caller.begin(&parts, Timeouts::default(), now, now).expect("there is room")
+/// });
+/// assert!(caller.is_usable());
+/// drop(session); // the connection is gone
+/// assert!(!caller.is_usable());
+/// # drop(calls);
+/// ```
 pub struct Caller {
     shared: Arc<Shared>,
 }

@@ -4,6 +4,16 @@ use super::super::{End, Output};
 use crate::cgi::ResponseHead;
 
 /// What a response has brought: an [`Output`] whose data is shared with what was read.
+///
+/// ```
+/// use bytes::Bytes;
+/// use fcgi_proto::client::{Output, Received};
+///
+/// let input = Bytes::from_static(b"what was read");
+/// let Received::Body(data) = Received::new(Output::Body(&input[9..]), &input) else { panic!() };
+/// assert_eq!(data, "read");
+/// assert_eq!(data.as_ptr(), input[9..].as_ptr()); // shared, not copied
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Received {

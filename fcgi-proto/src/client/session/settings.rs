@@ -3,6 +3,17 @@ use core::num::NonZeroU16;
 use super::super::{Config, Exchange};
 
 /// How a [`Session`](super::Session) behaves; the defaults are those of every adapter.
+///
+/// ```
+/// use core::num::NonZeroU16;
+/// use fcgi_proto::client::{Session, SessionSettings};
+///
+/// let mut settings = SessionSettings::default();
+/// settings.requests = NonZeroU16::new(8).expect("not zero"); // what the application's own limit is
+/// settings.body_window = 256 * 1024; // for large uploads over a fast network
+/// let (session, caller) = Session::new(settings);
+/// # drop((session, caller));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionSettings {

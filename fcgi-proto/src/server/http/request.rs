@@ -10,6 +10,15 @@ use crate::Params;
 use crate::cgi::{is_about_connection, parse_decimal, percent_encode};
 
 /// The client's address, as the web server says (REMOTE_ADDR and REMOTE_PORT); the port is 0 when that is not told.
+///
+/// ```
+/// use fcgi_proto::Params;
+/// use fcgi_proto::server::http::{RemoteAddr, remote_addr};
+///
+/// let params = Params::from_iter([("REMOTE_ADDR", "203.0.113.9"), ("REMOTE_PORT", "5000")]);
+/// let RemoteAddr(client) = remote_addr(&params).expect("it was told");
+/// assert_eq!(client.to_string(), "203.0.113.9:5000");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
@@ -141,6 +150,14 @@ fn header_name(variable: &[u8]) -> Option<HeaderName> {
 }
 
 /// Why parameters are no HTTP request.
+///
+/// ```
+/// use fcgi_proto::Params;
+/// use fcgi_proto::server::http::{RequestHeadError, request_head};
+///
+/// let error = request_head(&Params::from_iter([("REQUEST_URI", "/")])).unwrap_err();
+/// assert_eq!(error, RequestHeadError::NoMethod); // answer with status 400
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestHeadError {
