@@ -1,7 +1,9 @@
-//! Calls a PHP script: `cargo run -p fcgi-async-std --example smol_call -- unix:/run/php/php-fpm.sock /srv/app/index.php`,
-//! and `name=value` for each field of a form.
+//! Calls a script: `cargo run -p fcgi-async-std --example smol_call -- unix:/run/php/php-fpm.sock /srv/greeter.php who=Swoole`.
+//!
+//! Without form fields it is a GET, and the script may carry a query: `/srv/greeter.php?who=Swoole`. The body goes to
+//! standard output. A status of 400 and above is an error, as is a script that is not there.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -10,16 +12,20 @@ fn main() -> ExitCode {
         eprintln!("usage: smol_call ADDRESS SCRIPT [NAME=VALUE]...");
         return ExitCode::from(2);
     };
-    let fields: Vec<(String, String)> = arguments
-        .filter_map(|field| field.split_once('=').map(|(name, value)| (name.into(), value.into())))
-        .collect();
-    match smol::block_on(fcgi_async_std::call(&address, script, fields)) {
-        Ok(body) => {
-            let written = std::io::stdout().write_all(&body);
-            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let form = arguments.map(|field| match field.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (field, String::new()),
+    });
+    match smol::block_on(fcgi_async_std::call(&address, script, form)) {
+        Ok(body) => match io::stdout().write_all(&body) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("cannot write the answer: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error}"); // what happened, in which phase, at which address, and what to do
             ExitCode::FAILURE
         }
     }

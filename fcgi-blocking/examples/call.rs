@@ -1,30 +1,32 @@
 //! Calls a script: `cargo run -p fcgi-blocking --example blocking_call -- unix:/run/php/php-fpm.sock /srv/greeter.php who=Swoole`.
 //!
 //! Without form fields it is a GET, and the script may carry a query: `/srv/greeter.php?who=Swoole`. The body goes to
-//! standard output as it comes, what the script writes to its error output behind it to ours.
+//! standard output. A status of 400 and above is an error, as is a script that is not there.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
-use fcgi_blocking::{Client, Request};
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (Some(address), Some(script)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: call ADDRESS SCRIPT [NAME=VALUE]...".into());
+        eprintln!("usage: blocking_call ADDRESS SCRIPT [NAME=VALUE]...");
+        return ExitCode::from(2);
     };
-    let form: Vec<_> = arguments
-        .map(|field| match field.split_once('=') {
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => (field, String::new()),
-        })
-        .collect();
-    let request =
-        if form.is_empty() { Request::get(script) } else { Request::post(script).form(form) };
-    let mut response = Client::new(address.parse()?).execute(request)?;
-    if response.status() != 200 {
-        eprintln!("status {}", response.status());
+    let form = arguments.map(|field| match field.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (field, String::new()),
+    });
+    match fcgi_blocking::call(&address, script, form) {
+        Ok(body) => match io::stdout().write_all(&body) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("cannot write the answer: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("{error}"); // what happened, in which phase, at which address, and what to do
+            ExitCode::FAILURE
+        }
     }
-    io::copy(response.body_mut(), &mut io::stdout().lock())?;
-    io::stderr().write_all(response.body().stderr())?;
-    Ok(())
 }
