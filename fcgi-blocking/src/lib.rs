@@ -28,6 +28,8 @@
 //! `tracing`, off by default: spans and events of requests, of clients and servers alike, with the target `fcgi`: connects,
 //! requests with method, script and address, first bytes, ends, retries, timeouts. Secrets are left out
 //! ([`fcgi_proto::trace::masked`]).
+//!
+//! `json`, off by default: `Request::json` for values of serde.
 
 mod client;
 mod connect;

@@ -22,6 +22,8 @@
 //!
 //! `tower`, off by default: [`serve_tower`](server::Tower) for applications that are tower services, such as axum's
 //! `Router`, and `AuthorizerLayer`, which asks a FastCGI authorizer before a request goes on to such a service.
+//!
+//! `json`, off by default: `Request::json` for values of serde.
 
 #[cfg(feature = "tower")]
 mod authorizer;
