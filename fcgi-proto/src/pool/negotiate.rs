@@ -8,6 +8,13 @@ use crate::Params;
 use crate::client::values::multiplexes;
 
 /// Whether and how an application is asked if requests may share a connection.
+///
+/// ```
+/// use fcgi_proto::pool::{Config, Negotiate};
+///
+/// let config = Config::default().negotiate(Negotiate::Throwaway); // whatever the application is
+/// # drop(config);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Negotiate {
@@ -22,6 +29,16 @@ pub enum Negotiate {
 }
 
 /// How requests go over a new connection.
+///
+/// ```
+/// use fcgi_proto::pool::Mode;
+///
+/// /// Whether the connection is driven by a session, in a task of its own.
+/// fn needs_task(mode: Mode) -> bool {
+///     matches!(mode, Mode::Shared | Mode::Asking)
+/// }
+/// assert!(!needs_task(Mode::Single));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {

@@ -8,12 +8,67 @@ use crate::pool::{AcquireError, Mode, Turn, WaitError, WaiterId};
 use crate::{Address, Error, ErrorKind, Phase};
 
 /// A caller of a [`Lobby`]. Dropping it leaves the queue, and gives back a turn that had come meanwhile.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// # use core::time::Duration;
+/// # use fcgi_proto::Address;
+/// use fcgi_proto::pool::{Clock, Config, Link, Lobby};
+///
+/// # struct Stopped;
+/// # impl Clock for Stopped {
+/// #     fn now(&self) -> Duration { Duration::ZERO }
+/// #     fn set_alarm(&self, _at: Duration) {}
+/// # }
+/// # struct Socket;
+/// # impl Link for Socket {
+/// #     fn is_stale(&self) -> bool { false }
+/// # }
+/// # let address = Address::tcp("127.0.0.1", 9000);
+///
+/// let lobby = Lobby::new(Config::default().max_connections(1), [address], Stopped);
+/// let cx = Context::from_waker(Waker::noop());
+/// let (mut first, mut second) = (lobby.enter(), lobby.enter());
+/// let Poll::Ready(Ok(place)) = first.poll_place(&cx) else { panic!() };
+/// assert!(second.poll_place(&cx).is_pending());
+/// assert_eq!(lobby.metrics().pool.waiting, 1);
+/// drop(second); // gives up
+/// assert_eq!(lobby.metrics().pool.waiting, 0);
+/// # place.lease.give_back(Socket);
+/// ```
 pub struct Entry<L: Link, C: Clock> {
     lobby: Arc<Lobby<L, C>>,
     waiter: Option<WaiterId>,
 }
 
 /// A place for one request.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// # use core::time::Duration;
+/// # use fcgi_proto::Address;
+/// use fcgi_proto::pool::{Access, Clock, Config, Link, Lobby, Place};
+///
+/// # struct Stopped;
+/// # impl Clock for Stopped {
+/// #     fn now(&self) -> Duration { Duration::ZERO }
+/// #     fn set_alarm(&self, _at: Duration) {}
+/// # }
+/// # struct Socket;
+/// # impl Link for Socket {
+/// #     fn is_stale(&self) -> bool { false }
+/// # }
+/// # let address = Address::tcp("127.0.0.1", 9000);
+///
+/// let lobby = Lobby::new(Config::default(), [address], Stopped);
+/// let Poll::Ready(Ok(place)) = lobby.enter().poll_place(&Context::from_waker(Waker::noop())) else { panic!() };
+/// let Place { lease, access, address } = place;
+/// if let Access::Dial(_) = access {
+///     println!("dialling {address}");
+///     lease.on_connected();
+/// }
+/// lease.give_back(Socket); // behind the response
+/// ```
 pub struct Place<L: Link, C: Clock> {
     /// The right to it.
     pub lease: Lease<L, C>,
@@ -24,6 +79,17 @@ pub struct Place<L: Link, C: Clock> {
 }
 
 /// How a caller gets on its connection.
+///
+/// ```
+/// use fcgi_proto::pool::{Access, Mode};
+///
+/// /// Whether the request goes out at once.
+/// fn is_connected<L>(access: &Access<L>) -> bool {
+///     !matches!(access, Access::Dial(_))
+/// }
+/// assert!(is_connected(&Access::Single("a socket")));
+/// assert!(!is_connected::<()>(&Access::Dial(Mode::Single)));
+/// ```
 #[derive(Debug)]
 pub enum Access<L> {
     /// It is there, for this request alone.

@@ -12,6 +12,37 @@ use crate::{Error, ErrorKind, Params};
 ///
 /// Dropping it, at whatever point, gives it back: a connection that requests share goes on, one for this request alone
 /// counts as closed.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// # use core::time::Duration;
+/// # use fcgi_proto::Address;
+/// use fcgi_proto::pool::{Access, Clock, Config, Link, Lobby};
+/// # struct Stopped;
+/// # impl Clock for Stopped {
+/// #     fn now(&self) -> Duration { Duration::ZERO }
+/// #     fn set_alarm(&self, _at: Duration) {}
+/// # }
+/// # struct Socket;
+/// # impl Link for Socket {
+/// #     fn is_stale(&self) -> bool { false }
+/// # }
+/// # let address = Address::tcp("127.0.0.1", 9000);
+///
+/// let lobby = Lobby::new(Config::default(), [address], Stopped);
+/// let place = || {
+///     let Poll::Ready(Ok(place)) = lobby.enter().poll_place(&Context::from_waker(Waker::noop())) else { panic!() };
+///     place
+/// };
+/// let mut first = place();
+/// first.lease.on_connected();
+/// first.lease.on_first_byte();
+/// first.lease.give_back(Socket);
+/// let second = place();
+/// assert!(matches!(second.access, Access::Single(Socket)));
+/// drop(second); // the connection is closed
+/// assert_eq!(lobby.metrics().pool.connections, 0);
+/// ```
 pub struct Lease<L: Link, C: Clock> {
     lobby: Arc<Lobby<L, C>>,
     /// `None` once the pool knows what became of it.
@@ -123,6 +154,32 @@ impl<L: Link, C: Clock> Drop for Lease<L, C> {
 /// A connection that requests share, for whoever drives its session. Dropping it tells the pool that the connection is gone.
 ///
 /// It does not keep the pool alive: when that is gone, the session ends with its last request.
+///
+/// ```
+/// use core::task::{Context, Poll, Waker};
+/// # use core::time::Duration;
+/// # use fcgi_proto::Address;
+/// use fcgi_proto::pool::{Clock, Config, Link, Lobby, Mode};
+/// # struct Stopped;
+/// # impl Clock for Stopped {
+/// #     fn now(&self) -> Duration { Duration::ZERO }
+/// #     fn set_alarm(&self, _at: Duration) {}
+/// # }
+/// # struct Socket;
+/// # impl Link for Socket {
+/// #     fn is_stale(&self) -> bool { false }
+/// # }
+/// # let address = Address::tcp("127.0.0.1", 9000);
+///
+/// let lobby = Lobby::<Socket, _>::new(Config::default(), [address.clone()], Stopped);
+/// let Poll::Ready(Ok(mut place)) = lobby.enter().poll_place(&Context::from_waker(Waker::noop())) else { panic!() };
+/// let (session, caller) = lobby.session(Mode::Shared, &address);
+/// let line = place.lease.on_shared(caller);
+/// assert_eq!(lobby.metrics().pool.connections, 1);
+/// drop(session); // its socket has closed
+/// drop(line);
+/// assert_eq!(lobby.metrics().pool.connections, 0);
+/// ```
 pub struct Line<L: Link, C: Clock> {
     lobby: Weak<Lobby<L, C>>,
     conn: Option<ConnId>,

@@ -1,6 +1,17 @@
 use super::super::Snapshot;
 
 /// Figures of an adapter's pool, those of its policy among them.
+///
+/// ```
+/// use fcgi_proto::pool::Metrics;
+///
+/// /// A line of a log.
+/// fn line(metrics: &Metrics) -> String {
+///     let pool = &metrics.pool;
+///     format!("{} connections, {} waiting, {} retries", pool.connections, pool.waiting, metrics.retries)
+/// }
+/// assert_eq!(line(&Metrics::default()), "0 connections, 0 waiting, 0 retries");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
