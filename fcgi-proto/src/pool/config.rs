@@ -2,6 +2,7 @@ use core::num::{NonZeroU16, NonZeroUsize};
 use core::time::Duration;
 
 use super::Negotiate;
+use crate::Timeouts;
 
 /// How a [`Pool`](super::Pool) behaves. Limits on connections count for each address apart.
 ///
@@ -90,6 +91,13 @@ impl Config {
     pub fn queue_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.queue_timeout = non_zero(limit.into());
         self
+    }
+
+    /// The limits for requests that bring none of their own: the defaults of [`Timeouts`], with this wait for a
+    /// connection.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts::default().with_queue(self.queue_timeout)
     }
 
     /// How many requests may share a connection. Default: 1, all that php-fpm can do; see also

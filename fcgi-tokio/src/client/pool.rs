@@ -54,12 +54,13 @@ impl Pool {
     /// A pool for these addresses, which has not connected to any yet. Without any, requests wait until there are some,
     /// see [`set_addresses`](Self::set_addresses).
     ///
-    /// The time limits are the defaults of [`Timeouts`], but for the wait for a connection, which is
-    /// [`Config::queue_timeout`].
+    /// The time limits are the defaults of [`Timeouts`], but for the wait for a connection: that is
+    /// [`Config::queue_timeout`], which is the most for requests with limits of their own, too.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
+        let timeouts = config.timeouts();
         let lobby = Lobby::new(config, addresses, TokioClock::new());
-        Self { lobby, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+        Self { lobby, timeouts, spool: SpoolConfig::default() }
     }
 
     /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.

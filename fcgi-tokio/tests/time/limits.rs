@@ -90,7 +90,9 @@ async fn a_place_in_the_pool_is_waited_for_5_seconds() {
     let client = pool.clone().timeouts(own(secs(4)));
     expires(Phase::Queue, secs(4), client.call(get())).await;
     expires(Phase::Queue, secs(2), client.call(get().timeouts(own(secs(2))))).await;
-    // What the pool itself allows is a limit on them all.
+    // What the pool itself allows is the default, and a limit on them all.
+    let (pool, _peer) = busy_pool(PoolConfig::default().queue_timeout(secs(8))).await;
+    expires(Phase::Queue, secs(8), pool.call(get())).await;
     let (pool, _peer) = busy_pool(PoolConfig::default().queue_timeout(secs(3))).await;
     expires(Phase::Queue, secs(3), pool.call(get().timeouts(own(secs(9))))).await;
     let (pool, _peer) = busy_pool(PoolConfig::default().queue_timeout(None)).await;
