@@ -105,3 +105,12 @@ fn stream() {
     }
     assert_eq!(stdout(output), "said on stdout");
 }
+
+#[test]
+fn pool() {
+    let site = Site::start();
+    let seen = stdout(site.run("blocking_pool", "zero.php", &["50"], b""));
+    assert!(seen.starts_with("50 answers of 50 bytes, 0 failures\n"), "{seen}");
+    let failed = site.run("blocking_pool", "zero.php", &["many"], b"");
+    assert!(stderr(&failed).contains("COUNT is no number"), "{}", stderr(&failed));
+}
