@@ -1,11 +1,7 @@
-//! The client: the tests that all adapters share, and those of what only this one has.
+//! The client and its pool: the tests that all adapters share, and those of what only this one has.
 
 mod adapter;
 mod reading;
-mod suite;
 
-use adapter::Blocking;
-use suite::{faults, php};
-
-faults::fault_tests!(Blocking);
-php::php_tests!(Blocking);
+fcgi_test_support::client_tests!(adapter::Blocking);
+fcgi_test_support::pool_tests!(adapter::Blocking);

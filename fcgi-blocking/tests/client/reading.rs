@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 use fcgi_blocking::{Body, Client, Error, ErrorKind, Request};
 
-use crate::suite::peer::{HELLO, Peer, answers, peer, until_closed};
+use fcgi_test_support::client::peer::{HELLO, Peer, answers, peer, until_closed};
 
 fn client(peer: &Peer) -> Client {
     Client::new(peer.address.parse().expect("an address"))

@@ -16,15 +16,18 @@
 //! In an async test, dropping a server blocks its thread for as long as the server takes to stop,
 //! which is tens of milliseconds.
 
+pub mod client;
 pub mod http;
 pub mod launch;
 
+mod application;
 mod chromium;
 mod fpm;
 mod mariadb;
 mod php_cgi;
 mod process;
 mod programs;
+mod scripted;
 mod scripts;
 mod service;
 mod socket;
@@ -33,10 +36,12 @@ mod wait;
 mod web_server;
 mod wordpress;
 
+pub use application::Application;
 pub use chromium::{Chromium, Failed};
 pub use fpm::{PhpFpm, PhpFpmBuilder};
 pub use php_cgi::{PhpCgi, PhpCgiBuilder};
 pub use process::is_running;
+pub use scripted::{Scripted, play};
 pub use scripts::{Scripts, pattern};
 pub use socket::Socket;
 pub use wait::{free_port, wait_until};

@@ -6,4 +6,6 @@ mod authorizer;
 mod by_hand;
 mod example;
 mod front;
+mod haproxy;
+mod lighttpd;
 mod nginx;

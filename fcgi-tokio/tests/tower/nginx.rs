@@ -1,7 +1,7 @@
 use fcgi_test_support::WebServer;
 
 use crate::app::App;
-use crate::front::{check, check_aborts};
+use crate::front::{Front, check, check_aborts};
 
 fn nginx(app: &App, more: &str) -> WebServer {
     WebServer::nginx(&format!(
@@ -14,7 +14,7 @@ fn nginx(app: &App, more: &str) -> WebServer {
 fn over_tcp() {
     let mut app = App::on_tcp();
     let server = nginx(&app, "");
-    check(&server, false);
+    check(&server, Front::NGINX);
     check_aborts(&server, &mut app, true);
 }
 
@@ -22,7 +22,7 @@ fn over_tcp() {
 fn over_a_unix_socket() {
     let mut app = App::on_unix();
     let server = nginx(&app, "fastcgi_keep_conn on;");
-    check(&server, false);
+    check(&server, Front::NGINX);
     check_aborts(&server, &mut app, true);
 }
 
@@ -30,6 +30,6 @@ fn over_a_unix_socket() {
 fn without_buffers() {
     let mut app = App::on_unix();
     let server = nginx(&app, "fastcgi_buffering off; fastcgi_request_buffering off;");
-    check(&server, false);
+    check(&server, Front::NGINX);
     check_aborts(&server, &mut app, true);
 }

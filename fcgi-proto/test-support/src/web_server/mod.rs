@@ -1,6 +1,7 @@
-//! Web servers in front of an application: nginx, Apache and lighttpd.
+//! Web servers in front of an application: nginx, Apache, HAProxy and lighttpd.
 
 mod apache;
+mod haproxy;
 mod lighttpd;
 mod nginx;
 

@@ -10,23 +10,31 @@ use tempfile::TempDir;
 use super::Client;
 
 /// A whole answer to request 1: the header `A: b`, the body `hey`.
-pub(crate) const HELLO: &[u8] =
+pub const HELLO: &[u8] =
     b"\x01\x06\0\x01\0\x0b\x05\0A: b\r\n\r\nhey\0\0\0\0\0\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
 
+/// A peer that has a unix socket and threads; they end with the test.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) address: String,
+pub struct Peer {
+    /// Where it listens.
+    pub address: String,
     _folder: TempDir,
 }
 
 impl Peer {
-    pub(crate) fn client(&self) -> Client {
+    /// A client with the default limits.
+    #[must_use]
+    pub fn client(&self) -> Client {
         Client::new(&self.address)
     }
 }
 
 /// A peer that does what `serve` says with each connection, in a thread of its own.
-pub(crate) fn peer(serve: impl Fn(UnixStream) + Send + Sync + 'static) -> Peer {
+///
+/// # Panics
+/// When there is no place for a socket.
+#[must_use]
+pub fn peer(serve: impl Fn(UnixStream) + Send + Sync + 'static) -> Peer {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("peer.sock");
     let listener = UnixListener::bind(&path).expect("a socket");
@@ -34,7 +42,8 @@ pub(crate) fn peer(serve: impl Fn(UnixStream) + Send + Sync + 'static) -> Peer {
     Peer { address: format!("unix:{}", path.display()), _folder: folder }
 }
 
-pub(crate) fn serve_on(listener: UnixListener, serve: impl Fn(UnixStream) + Send + Sync + 'static) {
+/// The same on a socket that is there.
+pub fn serve_on(listener: UnixListener, serve: impl Fn(UnixStream) + Send + Sync + 'static) {
     let serve = Arc::new(serve);
     thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
@@ -45,7 +54,8 @@ pub(crate) fn serve_on(listener: UnixListener, serve: impl Fn(UnixStream) + Send
 }
 
 /// A peer that reads the request and then writes these bytes and closes.
-pub(crate) fn answers(bytes: impl Into<Vec<u8>>) -> Peer {
+#[must_use]
+pub fn answers(bytes: impl Into<Vec<u8>>) -> Peer {
     let bytes = bytes.into();
     peer(move |mut stream| {
         read_request(&mut stream);
@@ -54,7 +64,7 @@ pub(crate) fn answers(bytes: impl Into<Vec<u8>>) -> Peer {
 }
 
 /// Reads until the empty STDIN record of request 1.
-pub(crate) fn read_request(stream: &mut UnixStream) {
+pub fn read_request(stream: &mut UnixStream) {
     let mut seen = Vec::new();
     let mut some = [0; 4096];
     while !seen.ends_with(b"\x01\x05\0\x01\0\0\0\0") {
@@ -66,6 +76,6 @@ pub(crate) fn read_request(stream: &mut UnixStream) {
 }
 
 /// Waits until the other side closes.
-pub(crate) fn until_closed(mut stream: UnixStream) {
+pub fn until_closed(mut stream: UnixStream) {
     let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }

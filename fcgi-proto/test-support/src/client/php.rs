@@ -8,70 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fcgi_proto::cgi::{FullResponse, ScriptError};
 use fcgi_proto::{ErrorKind, Phase, Request};
-use fcgi_test_support::{PhpCgi, PhpFpm, Scripts, pattern};
 
-use super::{Adapter, Client, Response, drain};
-
-macro_rules! php_tests {
-    ($adapter:ty) => {
-        $crate::suite::tests!(
-            $adapter, php:
-            greeter_in_one_line_over_both_kinds_of_socket,
-            greeter_on_php_cgi,
-            a_missing_script_is_a_typed_error_that_names_it,
-            a_status_of_400_and_above_is_an_error_of_call,
-            the_body_0,
-            one_mib_arrives_byte_for_byte,
-            seventy_kib_of_parameters_in_many,
-            a_parameter_that_fits_no_record_is_refused_before_sending,
-            ten_mib_come_whole,
-            more_than_the_limit_is_not_collected,
-            an_answer_before_the_body_is_read,
-            upload_and_download_of_32_mib_cross_without_deadlock,
-            a_script_that_dies_midway_is_never_taken_for_complete,
-            two_sleeping_scripts_take_as_long_as_one,
-            stderr_comes_apart,
-            a_head_larger_than_a_record,
-            repeated_headers_stay,
-            pieces_come_as_they_are_flushed,
-            a_dropped_response_frees_the_worker,
-            ping_page,
-        );
-    };
-}
-pub(crate) use php_tests;
+use super::site::Site;
+use super::{Adapter, Response, drain};
+use crate::{PhpCgi, PhpFpm, Scripts, pattern};
 
 const LIMIT: usize = 16 * 1024 * 1024;
 
-struct Site {
-    fpm: PhpFpm,
-    scripts: Scripts,
-}
-
-impl Site {
-    fn start() -> Self {
-        Self::with_workers(2)
-    }
-
-    fn with_workers(workers: u32) -> Self {
-        let fpm = PhpFpm::builder().workers(workers).listen_unix().start();
-        Self { fpm, scripts: Scripts::new() }
-    }
-
-    fn client(&self) -> Client {
-        Client::new(self.fpm.address())
-    }
-
-    fn get<A: Adapter>(&self, script: &str) -> Request<A::Body> {
-        Request::get(self.scripts.path(script))
-    }
-
-    fn post<A: Adapter>(&self, script: &str) -> Request<A::Body> {
-        Request::post(self.scripts.path(script)).content_type("application/octet-stream")
-    }
-}
-
-pub(crate) fn greeter_in_one_line_over_both_kinds_of_socket<A: Adapter>() {
+pub fn greeter_in_one_line_over_both_kinds_of_socket<A: Adapter>() {
     let scripts = Scripts::new();
     let greeter = scripts.path("greeter.php");
     for fpm in [PhpFpm::builder().listen_tcp().start(), PhpFpm::builder().listen_unix().start()] {
@@ -85,7 +29,7 @@ pub(crate) fn greeter_in_one_line_over_both_kinds_of_socket<A: Adapter>() {
     }
 }
 
-pub(crate) fn greeter_on_php_cgi<A: Adapter>() {
+pub fn greeter_on_php_cgi<A: Adapter>() {
     let scripts = Scripts::new();
     let cgi = PhpCgi::start();
     let form = [("who", "Swoole")];
@@ -93,7 +37,7 @@ pub(crate) fn greeter_on_php_cgi<A: Adapter>() {
     assert_eq!(body, "Hello Swoole");
 }
 
-pub(crate) fn a_missing_script_is_a_typed_error_that_names_it<A: Adapter>() {
+pub fn a_missing_script_is_a_typed_error_that_names_it<A: Adapter>() {
     let site = Site::start();
     let error = A::call(&site.client(), site.get::<A>("no-such.php")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ScriptNotFound(ScriptError::NotFound));
@@ -105,13 +49,13 @@ pub(crate) fn a_missing_script_is_a_typed_error_that_names_it<A: Adapter>() {
     assert_eq!(response.status(), 404);
 }
 
-pub(crate) fn a_status_of_400_and_above_is_an_error_of_call<A: Adapter>() {
+pub fn a_status_of_400_and_above_is_an_error_of_call<A: Adapter>() {
     let site = Site::start();
     let error = A::call(&site.client(), site.get::<A>("status.php?code=500")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Status(500));
 }
 
-pub(crate) fn the_body_0<A: Adapter>() {
+pub fn the_body_0<A: Adapter>() {
     let site = Site::start();
     let answer = A::call(&site.client(), site.get::<A>("zero.php")).unwrap();
     assert_eq!(answer.body(), "0");
@@ -119,7 +63,7 @@ pub(crate) fn the_body_0<A: Adapter>() {
     assert_eq!(echo.body(), "0");
 }
 
-pub(crate) fn one_mib_arrives_byte_for_byte<A: Adapter>() {
+pub fn one_mib_arrives_byte_for_byte<A: Adapter>() {
     let site = Site::start();
     let sent = Bytes::from(pattern(1024 * 1024));
     for body in [
@@ -131,7 +75,7 @@ pub(crate) fn one_mib_arrives_byte_for_byte<A: Adapter>() {
     }
 }
 
-pub(crate) fn seventy_kib_of_parameters_in_many<A: Adapter>() {
+pub fn seventy_kib_of_parameters_in_many<A: Adapter>() {
     let site = Site::start();
     let mut request = site.get::<A>("env.php");
     for i in 0..70 {
@@ -145,7 +89,7 @@ pub(crate) fn seventy_kib_of_parameters_in_many<A: Adapter>() {
     assert_eq!(text.matches(&"v".repeat(1024)).count(), 70);
 }
 
-pub(crate) fn a_parameter_that_fits_no_record_is_refused_before_sending<A: Adapter>() {
+pub fn a_parameter_that_fits_no_record_is_refused_before_sending<A: Adapter>() {
     let site = Site::start();
     let request = site.get::<A>("env.php").header("X-Huge", "v".repeat(70 * 1024));
     let error = A::call(&site.client(), request).unwrap_err();
@@ -153,7 +97,7 @@ pub(crate) fn a_parameter_that_fits_no_record_is_refused_before_sending<A: Adapt
     assert!(!error.is_begun());
 }
 
-pub(crate) fn ten_mib_come_whole<A: Adapter>() {
+pub fn ten_mib_come_whole<A: Adapter>() {
     let site = Site::start();
     let size = 10 * 1024 * 1024;
     let request = site.get::<A>(&format!("big.php?size={size}"));
@@ -161,7 +105,7 @@ pub(crate) fn ten_mib_come_whole<A: Adapter>() {
     assert!(*answer.body() == pattern(size));
 }
 
-pub(crate) fn more_than_the_limit_is_not_collected<A: Adapter>() {
+pub fn more_than_the_limit_is_not_collected<A: Adapter>() {
     let site = Site::start();
     for (limit, is_enough) in [(9_999, false), (10_000, true), (0, false)] {
         let response = A::execute(&site.client(), site.get::<A>("big.php?size=10000")).unwrap();
@@ -175,7 +119,7 @@ pub(crate) fn more_than_the_limit_is_not_collected<A: Adapter>() {
     }
 }
 
-pub(crate) fn an_answer_before_the_body_is_read<A: Adapter>() {
+pub fn an_answer_before_the_body_is_read<A: Adapter>() {
     let site = Site::start();
     // php reads a body that was announced, but not before the script is done.
     let body = pattern(4 * 1024 * 1024);
@@ -183,7 +127,7 @@ pub(crate) fn an_answer_before_the_body_is_read<A: Adapter>() {
     assert_eq!(answer.body(), "not read");
 }
 
-pub(crate) fn upload_and_download_of_32_mib_cross_without_deadlock<A: Adapter>() {
+pub fn upload_and_download_of_32_mib_cross_without_deadlock<A: Adapter>() {
     let site = Site::start();
     let size = 32 * 1024 * 1024;
     for body in
@@ -198,7 +142,7 @@ pub(crate) fn upload_and_download_of_32_mib_cross_without_deadlock<A: Adapter>()
     }
 }
 
-pub(crate) fn a_script_that_dies_midway_is_never_taken_for_complete<A: Adapter>() {
+pub fn a_script_that_dies_midway_is_never_taken_for_complete<A: Adapter>() {
     let site = Site::start();
     for script in ["die.php", "die.php?length=0"] {
         let mut response = A::execute(&site.client(), site.get::<A>(script)).unwrap();
@@ -216,7 +160,7 @@ pub(crate) fn a_script_that_dies_midway_is_never_taken_for_complete<A: Adapter>(
     assert_eq!(A::call(&site.client(), site.get::<A>("zero.php")).unwrap().body(), "0");
 }
 
-pub(crate) fn two_sleeping_scripts_take_as_long_as_one<A: Adapter>() {
+pub fn two_sleeping_scripts_take_as_long_as_one<A: Adapter>() {
     let site = Site::start();
     let call = || A::call(&site.client(), site.get::<A>("sleep.php?ms=1000"));
     let started = Instant::now();
@@ -233,7 +177,7 @@ pub(crate) fn two_sleeping_scripts_take_as_long_as_one<A: Adapter>() {
     assert!(took < Duration::from_millis(1900), "took {took:?}");
 }
 
-pub(crate) fn stderr_comes_apart<A: Adapter>() {
+pub fn stderr_comes_apart<A: Adapter>() {
     let site = Site::start();
     let answer = A::call(&site.client(), site.get::<A>("stderr.php")).unwrap();
     assert_eq!(answer.body(), "said on stdout");
@@ -247,20 +191,20 @@ pub(crate) fn stderr_comes_apart<A: Adapter>() {
     assert!(response.stderr_dropped() > 0);
 }
 
-pub(crate) fn a_head_larger_than_a_record<A: Adapter>() {
+pub fn a_head_larger_than_a_record<A: Adapter>() {
     let site = Site::start();
     let answer = A::call(&site.client(), site.get::<A>("bighead.php")).unwrap();
     assert_eq!(answer.header("x-big-011").map(<[u8]>::len), Some(1010));
     assert_eq!(answer.body(), "big head");
 }
 
-pub(crate) fn repeated_headers_stay<A: Adapter>() {
+pub fn repeated_headers_stay<A: Adapter>() {
     let site = Site::start();
     let answer = A::call(&site.client(), site.get::<A>("cookies.php")).unwrap();
     assert_eq!(answer.head().set_cookies().count(), 2);
 }
 
-pub(crate) fn pieces_come_as_they_are_flushed<A: Adapter>() {
+pub fn pieces_come_as_they_are_flushed<A: Adapter>() {
     let site = Site::start();
     // The first line has to be there while the script still sleeps for longer than this test waits.
     let (client, request) = (site.client(), site.get::<A>("sleep.php?first&ms=60000"));
@@ -275,7 +219,7 @@ pub(crate) fn pieces_come_as_they_are_flushed<A: Adapter>() {
     });
 }
 
-pub(crate) fn a_dropped_response_frees_the_worker<A: Adapter>() {
+pub fn a_dropped_response_frees_the_worker<A: Adapter>() {
     let site = Site::with_workers(1);
     let request = site.get::<A>("big.php?size=100000000");
     let mut response = A::execute(&site.client(), request).unwrap();
@@ -284,7 +228,7 @@ pub(crate) fn a_dropped_response_frees_the_worker<A: Adapter>() {
     assert_eq!(A::call(&site.client(), site.get::<A>("zero.php")).unwrap().body(), "0");
 }
 
-pub(crate) fn ping_page<A: Adapter>() {
+pub fn ping_page<A: Adapter>() {
     let site = Site::start();
     let ping = Request::get("/ping").script_name("/ping");
     assert_eq!(A::call(&site.client(), ping).unwrap().body(), "pong");
