@@ -243,6 +243,16 @@ fn two_slow_scripts_run_at_once() {
     assert!((0..5).any(|_| both() < Duration::from_millis(1900)));
 }
 
+/// A connection that is kept idle holds the only worker, but not for long.
+#[test]
+fn two_gateways_do_not_starve_each_other() {
+    let site = site_on(PhpFpm::builder().workers(1));
+    let other = Serve::with_fpm(site.scripts.root(), site.fpm.address());
+    for serve in [&site.serve, &other, &site.serve] {
+        assert_eq!(serve.get("/greeter.php").text(), "Hello World");
+    }
+}
+
 #[test]
 fn heads() {
     let site = site();
