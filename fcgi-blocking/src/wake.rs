@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A descriptor that other threads make readable, to be waited for next to a socket.
@@ -42,6 +43,16 @@ impl Wake {
             // It fails only when it is full of wake-ups, and then it is readable.
             let _ = rustix::io::write(descriptor, &1_u64.to_ne_bytes());
         }
+    }
+}
+
+impl std::task::Wake for Wake {
+    fn wake(self: Arc<Self>) {
+        Self::wake(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Self::wake(self);
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use fcgi_proto::pool::{self, Clock};
 
-use super::driver::Link;
+use super::single::Link;
 
 pub(super) type Lobby = pool::Lobby<Link, ThreadClock>;
 pub(super) type Lease = pool::Lease<Link, ThreadClock>;
+pub(super) type Line = pool::Line<Link, ThreadClock>;
 pub(super) type Place = pool::Place<Link, ThreadClock>;
 
 /// The clock of the system, and a thread that calls the lobby when the time has come. It ends with the pool.
@@ -32,6 +33,16 @@ struct State {
 impl ThreadClock {
     pub(super) fn new() -> Self {
         Self { epoch: Instant::now(), alarm: Arc::default() }
+    }
+
+    /// The moment from which the pool's time is counted.
+    pub(super) const fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// When it is so late; never, when the system cannot count so far.
+    pub(super) fn moment(&self, at: Duration) -> Option<Instant> {
+        self.epoch.checked_add(at)
     }
 
     /// Starts the thread, once. Without one, as when the system gives no more, limits on idle connections hold only as far

@@ -13,7 +13,8 @@ type Outcome = (usize, Result<FullResponse, Error>);
 impl Pool {
     /// Sends many requests at once and gives all results, in the order of the requests. One failure does not harm the rest.
     ///
-    /// As many threads work on them as the pool may have connections, and none waits in its queue for another of these.
+    /// As many threads work on them as requests may be under way by the [`PoolConfig`](crate::PoolConfig), so that those of one
+    /// list do not wait in the queue for each other.
     ///
     /// ```no_run
     /// # fn f(pool: fcgi_blocking::Pool) {

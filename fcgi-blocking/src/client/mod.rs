@@ -1,12 +1,15 @@
 //! The web server's side: requests to an application, php-fpm above all.
 
 mod body;
+mod carrier;
 mod clock;
 mod driver;
 mod feeder;
 mod gather;
 mod pool;
 mod response;
+mod shared;
+mod single;
 
 use std::io;
 use std::time::Instant;
@@ -20,11 +23,12 @@ use crate::connect::{Failure, connect};
 use crate::socket::Socket;
 
 pub use body::Body;
-use driver::{Driver, Link, News};
+use driver::{Driver, News};
 pub use fcgi_proto::pool::Metrics;
 pub use gather::AsCompleted;
 pub use pool::Pool;
 pub use response::{Chunks, Response, ResponseBody};
+use single::{Link, Single};
 
 /// A request with a [`Body`] of this crate.
 pub type Request = fcgi_proto::Request<Body>;
@@ -146,8 +150,9 @@ impl Client {
         let ready = started.elapsed();
         let socket = dial(&self.address, started, &timeouts)?;
         let link = Link::new(socket, Config::default().peer(&self.address));
-        let mut driver = Driver::begin(link, None, &parts, body, timeouts, started)?;
-        driver.exchange_mut().handle_connection(ready, started.elapsed().saturating_sub(ready));
+        let mut driver =
+            Driver::Single(Single::begin(link, None, &parts, body, timeouts, started)?);
+        driver.handle_connection(ready, started.elapsed().saturating_sub(ready));
         loop {
             match driver.next() {
                 Ok(News::Head(head)) => {

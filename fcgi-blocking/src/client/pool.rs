@@ -1,26 +1,33 @@
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use fcgi_proto::cgi::FullResponse;
-use fcgi_proto::client::{Config as ConnectionConfig, MAX_CALL_BODY};
-use fcgi_proto::pool::{Access, Config, Metrics, may_dial_again};
-use fcgi_proto::{Address, Error, Parts, Phase, SpoolConfig, Timeouts, trace};
+use fcgi_proto::client::{Caller, Config as ConnectionConfig, MAX_CALL_BODY};
+use fcgi_proto::pool::{Access, Config, Metrics, Mode, may_dial_again};
+use fcgi_proto::{
+    Address, BeginError, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace,
+};
 
 use super::body::prepare;
+use super::carrier::{Carrier, probe};
 use super::clock::{Lease, Lobby, Place, ThreadClock};
-use super::driver::{Driver, Link, News};
+use super::driver::{Driver, News};
+use super::shared::Shared;
+use super::single::{Link, Single};
 use super::{Body, Request, Response, ResponseBody, dial};
 use crate::parker::Parker;
+use crate::socket::Socket;
 
 /// Sends requests over kept connections, to one application or to several that are alike. Cheap to clone, and usable by any
 /// number of threads at once.
 ///
 /// It is made for php-fpm: a connection is kept after a request only when nobody could use its worker, so that keep-alive
 /// never starves the other callers. What it decides and why stands in [`fcgi_proto::pool`]; the defaults are those of
-/// [`Config`]. Each request has its connection for itself here, whatever [`Config::multiplex`] and [`Config::negotiate`]
-/// say.
+/// [`Config`]. Requests run in the threads of their callers. The pool has one thread that closes idle connections, and one
+/// for each connection that requests share; they end with the pool and the last response.
 ///
 /// ```no_run
 /// use fcgi_blocking::{Pool, PoolConfig, Request};
@@ -34,9 +41,16 @@ use crate::parker::Parker;
 #[derive(Clone)]
 pub struct Pool {
     lobby: Arc<Lobby>,
-    max_connections: usize,
+    max_requests: usize,
     timeouts: Timeouts,
     spool: SpoolConfig,
+}
+
+/// A connection to begin a request on.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and moved at once")]
+enum Connected {
+    Single(Link),
+    Shared(Caller),
 }
 
 impl Pool {
@@ -47,10 +61,9 @@ impl Pool {
     /// [`Config::queue_timeout`], which is the most for requests with limits of their own, too.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>, config: Config) -> Self {
-        let max_connections = config.allowed_connections();
-        let timeouts = config.timeouts();
+        let (max_requests, timeouts) = (config.allowed_requests(), config.timeouts());
         let lobby = Lobby::new(config, addresses, ThreadClock::new());
-        Self { lobby, max_connections, timeouts, spool: SpoolConfig::default() }
+        Self { lobby, max_requests, timeouts, spool: SpoolConfig::default() }
     }
 
     /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
@@ -90,7 +103,7 @@ impl Pool {
     /// dropping it before closes the connection.
     ///
     /// # Errors
-    /// As there, and [`PoolFull`](fcgi_proto::ErrorKind::PoolFull) or a [`Timeout`](fcgi_proto::ErrorKind::Timeout) of [`Phase::Queue`].
+    /// As there, and [`PoolFull`](ErrorKind::PoolFull) or a [`Timeout`](ErrorKind::Timeout) of [`Phase::Queue`].
     pub fn execute(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
         let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
@@ -123,7 +136,7 @@ impl Pool {
 
     /// How many requests can be under way at once.
     pub(super) fn max_in_flight(&self) -> usize {
-        self.max_connections.saturating_mul(self.lobby.addresses().len().max(1))
+        self.max_requests.saturating_mul(self.lobby.addresses().len().max(1))
     }
 
     /// One attempt; an error comes with the body, whole, when there should be another.
@@ -138,7 +151,7 @@ impl Pool {
         let place = self.acquire(started, &timeouts).map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
         let queued = started.elapsed();
-        let (lease, link) = match connect(place, started, &timeouts) {
+        let (lease, connected) = match self.connect(place, started, &timeouts) {
             Ok(connected) => connected,
             Err(error) => {
                 // Nothing was sent, and nothing of the body was read.
@@ -150,9 +163,12 @@ impl Pool {
         };
         let spare = body.try_clone();
         let dialled = started.elapsed();
-        let mut driver = Driver::begin(link, Some(lease), parts, body, timeouts, started)
-            .map_err(|error| (error.to(&address), None))?;
-        driver.exchange_mut().handle_connection(queued, dialled.saturating_sub(queued));
+        let begun = self.begin(lease, connected, parts, body, timeouts, started);
+        let mut driver = begun.map_err(|(error, body)| {
+            tries.number += 1;
+            (error.to(&address), body.filter(|_| tries.number <= MAX_BEGINS))
+        })?;
+        driver.handle_connection(queued, dialled.saturating_sub(queued));
         loop {
             match driver.next() {
                 Ok(News::Head(head)) => {
@@ -174,64 +190,117 @@ impl Pool {
         }
     }
 
+    fn begin(
+        &self,
+        lease: Lease,
+        connected: Connected,
+        parts: &Parts,
+        body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+    ) -> Result<Driver, (Error, Option<Body>)> {
+        let caller = match connected {
+            Connected::Single(link) => {
+                let single = Single::begin(link, Some(lease), parts, body, timeouts, started);
+                return single.map(Driver::Single).map_err(|error| (error, None));
+            }
+            Connected::Shared(caller) => caller,
+        };
+        let epoch = self.lobby.clock().epoch();
+        let begun = caller.begin(
+            parts,
+            timeouts,
+            started.saturating_duration_since(epoch),
+            epoch.elapsed(),
+        );
+        let call = match begun {
+            Ok(call) => call,
+            // It has closed between the grant and now, and nothing of this was sent.
+            Err(BeginError::Closing) => {
+                return Err((Error::io(io::ErrorKind::ConnectionReset.into()), Some(body)));
+            }
+            Err(error) => return Err((Error::new(ErrorKind::Request(error.into())), None)),
+        };
+        Ok(Driver::Shared(Shared::new(call, lease, Arc::clone(&self.lobby), body)))
+    }
+
     fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
         ThreadClock::start(&self.lobby);
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
         let deadline = wait.and_then(|wait| started.checked_add(wait.deadline));
-        let bell = Arc::new(Bell::default());
-        let waker = Waker::from(Arc::clone(&bell));
+        let parker = Arc::new(Parker::default());
+        let waker = Waker::from(Arc::clone(&parker));
         let mut entry = self.lobby.enter();
         loop {
-            let calls = bell.0.calls();
+            let calls = parker.calls();
             if let Poll::Ready(place) = entry.poll_place(&Context::from_waker(&waker)) {
                 return place;
             }
-            let is_called = bell.0.wait(calls, deadline);
+            let is_called = parker.wait(calls, deadline);
             if let (false, Some(wait)) = (is_called, wait) {
                 return Err(Error::expired(wait).to(&self.lobby.first_address()));
             }
         }
     }
+
+    fn connect(
+        &self,
+        place: Place,
+        started: Instant,
+        timeouts: &Timeouts,
+    ) -> Result<(Lease, Connected), Error> {
+        let Place { lease, access, address } = place;
+        let mode = match access {
+            Access::Single(link) => return Ok((lease, Connected::Single(link))),
+            Access::Shared(caller) => return Ok((lease, Connected::Shared(caller))),
+            Access::Dial(Mode::Probing) => lease.on_values(probe(&address).as_ref()),
+            Access::Dial(mode) => mode,
+        };
+        let socket = match dial(&address, started, timeouts) {
+            Ok(socket) => socket,
+            Err(error) => {
+                lease.on_connect_error(&error);
+                return Err(error);
+            }
+        };
+        if mode != Mode::Single {
+            return self.share(lease, socket, mode, &address);
+        }
+        lease.on_connected();
+        let config = ConnectionConfig::default().keep_conn(true).peer(&address);
+        Ok((lease, Connected::Single(Link::new(socket, config))))
+    }
+
+    /// Gives a connection the thread that carries the bytes of all who share it.
+    fn share(
+        &self,
+        mut lease: Lease,
+        socket: Socket,
+        mode: Mode,
+        address: &Address,
+    ) -> Result<(Lease, Connected), Error> {
+        let failed = |error| Error::connect(address, error);
+        let carrier = match Carrier::new(socket, self.lobby.clock().epoch()).map_err(failed) {
+            Ok(carrier) => carrier,
+            Err(error) => {
+                lease.on_connect_error(&error);
+                return Err(error);
+            }
+        };
+        let (session, caller) = self.lobby.session(mode, address);
+        let line = lease.on_shared(caller.clone());
+        carrier.spawn(session, line).map_err(failed)?;
+        Ok((lease, Connected::Shared(caller)))
+    }
 }
 
-fn connect(place: Place, started: Instant, timeouts: &Timeouts) -> Result<(Lease, Link), Error> {
-    let Place { lease, access, address } = place;
-    if let Access::Single(link) = access {
-        return Ok((lease, link));
-    }
-    match dial(&address, started, timeouts) {
-        Ok(socket) => {
-            lease.on_connected();
-            Ok((
-                lease,
-                Link::new(socket, ConnectionConfig::default().keep_conn(true).peer(&address)),
-            ))
-        }
-        Err(error) => {
-            lease.on_connect_error(&error);
-            Err(error)
-        }
-    }
-}
+/// How often a request may meet a connection that closes just then.
+const MAX_BEGINS: u32 = 3;
 
 /// What became of the attempts at one request so far.
 struct Tries {
     number: u32,
     failed_dials: usize,
-}
-
-/// Makes a waker of a [`Parker`].
-#[derive(Debug, Default)]
-struct Bell(Parker);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.call();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.call();
-    }
 }
 
 impl fmt::Debug for Pool {

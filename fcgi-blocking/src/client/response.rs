@@ -98,7 +98,7 @@ impl Response {
 
     /// How long each phase took so far; [`Timings::total`] is there once the response has ended.
     #[must_use]
-    pub const fn timings(&self) -> Timings {
+    pub fn timings(&self) -> Timings {
         self.body.timings()
     }
 
@@ -168,7 +168,7 @@ impl ResponseBody {
                 return Ok(body.finish());
             }
             if !body.push_slice(piece) {
-                return Err(self.driver.exchange().too_large(limit).to(&self.address));
+                return Err(self.driver.too_large(limit).to(&self.address));
             }
             self.driver.consume(piece.len());
         }
@@ -212,38 +212,35 @@ impl ResponseBody {
     /// The error output so far: up to 256 KiB that were not taken.
     #[must_use]
     pub fn stderr(&self) -> &[u8] {
-        self.driver.exchange().stderr()
+        self.driver.stderr()
     }
 
     /// Takes the error output so far, which makes room for more.
     pub fn take_stderr(&mut self) -> Vec<u8> {
-        self.driver.exchange_mut().take_stderr()
+        self.driver.take_stderr()
     }
 
     /// How many bytes of error output came beyond what is kept.
     #[must_use]
-    pub const fn stderr_dropped(&self) -> u64 {
-        self.driver.exchange().stderr_dropped()
+    pub fn stderr_dropped(&self) -> u64 {
+        self.driver.stderr_dropped()
     }
 
     /// How the response ended, once it has.
     #[must_use]
-    pub const fn end(&self) -> Option<End> {
-        self.driver.exchange().end()
+    pub fn end(&self) -> Option<End> {
+        self.driver.how_ended()
     }
 
     /// How long each phase took so far.
     #[must_use]
-    pub const fn timings(&self) -> Timings {
-        self.driver.exchange().timings()
+    pub fn timings(&self) -> Timings {
+        self.driver.timings()
     }
 
     /// What is there of the body and was not taken.
     fn take_piece(&mut self) -> Option<Bytes> {
-        let piece = self.driver.piece();
-        let chunk = (!piece.is_empty()).then(|| Bytes::copy_from_slice(piece))?;
-        self.driver.consume(chunk.len());
-        Some(chunk)
+        Some(self.driver.take_piece()).filter(|piece| !piece.is_empty())
     }
 
     /// Waits until a piece of the body is there, or its end.
@@ -262,6 +259,7 @@ impl ResponseBody {
             Err(error) => {
                 self.is_over = true;
                 self.failure = Some(error.io_kind());
+                self.driver.end();
                 return Err(error.to(&self.address));
             }
         }

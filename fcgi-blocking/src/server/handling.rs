@@ -1,7 +1,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use fcgi_proto::server::{Exchange, OutputStream, Writer};
@@ -13,19 +13,15 @@ use crate::parker::Parker;
 pub(super) struct Handling {
     link: Arc<Link>,
     exchange: Arc<Exchange>,
-    bell: Arc<Bell>,
+    parker: Arc<Parker>,
     waker: Waker,
 }
 
-/// Makes a waker of a [`Parker`].
-#[derive(Debug, Default)]
-struct Bell(Parker);
-
 impl Handling {
     pub(super) fn new(link: Arc<Link>, exchange: Arc<Exchange>) -> Arc<Self> {
-        let bell = Arc::new(Bell::default());
-        let waker = Waker::from(Arc::clone(&bell));
-        Arc::new(Self { link, exchange, bell, waker })
+        let parker = Arc::new(Parker::default());
+        let waker = Waker::from(Arc::clone(&parker));
+        Arc::new(Self { link, exchange, parker, waker })
     }
 
     pub(super) fn exchange(&self) -> Arc<Exchange> {
@@ -54,7 +50,7 @@ impl Handling {
     ) -> Option<T> {
         let mut cx = Context::from_waker(&self.waker);
         loop {
-            let calls = self.bell.0.calls();
+            let calls = self.parker.calls();
             if let Poll::Ready(value) = poll(&mut cx) {
                 return Some(value);
             }
@@ -62,7 +58,7 @@ impl Handling {
             // no matter, since all of a request share one.
             let _ = Writer::new(self.exchange(), OutputStream::Stderr).poll_flush(&cx);
             self.link.pump();
-            if !self.bell.0.wait(calls, deadline) {
+            if !self.parker.wait(calls, deadline) {
                 return None;
             }
         }
@@ -82,16 +78,6 @@ impl Handling {
         // There is room for the first write of a request.
         let _ = stdout.poll_write(&Context::from_waker(Waker::noop()), BUSY_HEAD.as_bytes());
         exchange.finish(Ok(Ok::<_, &str>(1)));
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.call();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.call();
     }
 }
 

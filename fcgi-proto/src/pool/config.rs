@@ -158,10 +158,10 @@ impl Config {
         if is_set { self.multiplex } else { NonZeroU16::MIN.saturating_add(31) }
     }
 
-    /// How many connections to an address may be open at once.
+    /// How many requests to an address may be under way at once: as many as share a connection, on all of them.
     #[must_use]
-    pub const fn allowed_connections(&self) -> usize {
-        self.max_connections.get()
+    pub fn allowed_requests(&self) -> usize {
+        self.max_connections.get().saturating_mul(usize::from(self.multiplex.get()))
     }
 
     /// How many connections to an address may idle, as set or by default.
