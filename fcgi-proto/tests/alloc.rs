@@ -5,11 +5,13 @@ mod support;
 
 use core::cell::Cell;
 use core::num::NonZeroU16;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use bytes::{Buf, Bytes};
 use fcgi_proto::cgi::{Piece, ResponseDecoder};
-use fcgi_proto::{ProtocolStatus, RecordType, Role, client, server};
+use fcgi_proto::{ProtocolStatus, RecordType, Request, Role, Timeouts, client, server};
 use support::{begin, empty, end, padded, pairs, record, stream_of};
 
 /// Counts the allocations of each thread, as tests run beside each other.
@@ -254,6 +256,33 @@ fn a_warm_client_allocates_nothing_for_a_whole_request() {
 }
 
 /// A header that asks for 64 KiB of parameters costs nothing until they come.
+#[test]
+fn a_warm_shared_request_allocates_little() {
+    let (mut session, caller) = client::Session::new(client::SessionSettings::default());
+    let (parts, ()) = Request::get("/srv/www/index.php").into_parts().expect("a request");
+    let (cx, now) = (Context::from_waker(Waker::noop()), Duration::ZERO);
+    for round in 1..=5 {
+        let mut wire = record(RecordType::Stdout, round, b"Content-Type: text/plain\n\nhello");
+        wire.extend(end(round, ProtocolStatus::RequestComplete, 0));
+        let wire = Bytes::from(wire);
+        let count = allocations(|| {
+            let begun = caller.begin(&parts, Timeouts::default(), now, now);
+            let mut call = begun.expect("room");
+            call.finish_body();
+            session.write_with(now, |outgoing| outgoing.advance(outgoing.remaining()));
+            session.handle_read(wire, now);
+            loop {
+                match call.poll_received(&cx, now) {
+                    Poll::Ready(Ok(client::Received::End(_))) => break,
+                    Poll::Ready(Ok(_)) => {}
+                    other => panic!("{other:?} in round {round}"),
+                }
+            }
+        });
+        assert!(count <= 4 || round == 1, "round {round}: {count} allocations");
+    }
+}
+
 #[test]
 fn announced_lengths_allocate_nothing() {
     let mut conn = server::Connection::new(server::Config::default());
