@@ -15,6 +15,10 @@ pub(crate) const REQUEST_WINDOW: usize = 256 * 1024;
 /// The same for all requests of a connection together: sixteen slow consumers.
 pub(crate) const CONNECTION_WINDOW: usize = 4 * 1024 * 1024;
 
+/// What one request's body may hold while its shared connection is busy: four pieces of it, so that a turn that comes finds
+/// something to send.
+pub(crate) const BODY_WINDOW: usize = 64 * 1024;
+
 /// Output held by an application: several requests share it.
 pub(crate) const SERVER_MAX_BUFFERED: usize = 256 * 1024;
 

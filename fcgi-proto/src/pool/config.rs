@@ -2,7 +2,7 @@ use core::num::{NonZeroU16, NonZeroUsize};
 use core::time::Duration;
 
 use super::Negotiate;
-use crate::Timeouts;
+use crate::{Timeouts, limits};
 
 /// How a [`Pool`](super::Pool) behaves. Limits on connections count for each address apart.
 ///
@@ -28,6 +28,9 @@ pub struct Config {
     pub(super) backoff: Duration,
     pub(super) max_backoff: Duration,
     pub(super) seed: u64,
+    pub(super) request_window: usize,
+    pub(super) connection_window: usize,
+    pub(super) body_window: usize,
 }
 
 impl Config {
@@ -120,6 +123,31 @@ impl Config {
         self
     }
 
+    /// How many bytes of a response are held for one who shares a connection and is slow to take them, before the
+    /// connection pauses and the others with it. Default: 256 KiB; see
+    /// [`client::Config::request_window`](crate::client::Config::request_window).
+    #[must_use]
+    pub fn request_window(mut self, bytes: usize) -> Self {
+        self.request_window = bytes;
+        self
+    }
+
+    /// How many bytes are held for all who share a connection together. Default: 4 MiB; see
+    /// [`client::Config::connection_window`](crate::client::Config::connection_window).
+    #[must_use]
+    pub fn connection_window(mut self, bytes: usize) -> Self {
+        self.connection_window = bytes;
+        self
+    }
+
+    /// How many bytes of a request's body are held for a shared connection that is slow to send them, before its source is
+    /// asked for no more. Default: 64 KiB; soft by one piece.
+    #[must_use]
+    pub fn body_window(mut self, bytes: usize) -> Self {
+        self.body_window = bytes;
+        self
+    }
+
     /// How long a fresh connection may wait for the first byte of its response before others give way to it: those that
     /// idle are closed, and those in use close after their request. Default: 5 ms; zero means at once.
     ///
@@ -187,6 +215,9 @@ impl Default for Config {
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_secs(1),
             seed: 0x9e37_79b9_7f4a_7c15,
+            request_window: limits::REQUEST_WINDOW,
+            connection_window: limits::CONNECTION_WINDOW,
+            body_window: limits::BODY_WINDOW,
         }
     }
 }

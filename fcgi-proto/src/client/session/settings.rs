@@ -1,6 +1,7 @@
 use core::num::NonZeroU16;
 
 use super::super::{Config, Exchange};
+use crate::limits;
 
 /// How a [`Session`](super::Session) behaves; the defaults are those of every adapter.
 ///
@@ -34,7 +35,7 @@ impl Default for SessionSettings {
         Self {
             config: Config::default(),
             requests: NonZeroU16::MIN.saturating_add(31),
-            body_window: 64 * 1024,
+            body_window: limits::BODY_WINDOW,
             max_stderr: Exchange::MAX_STDERR,
         }
     }

@@ -10,7 +10,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::num::NonZeroU16;
 use core::task::Waker;
 use core::time::Duration;
 use std::io;
@@ -60,7 +59,8 @@ use crate::wakes::Wakes;
 pub struct Lobby<L, C> {
     state: Mutex<State<L>>,
     clock: C,
-    most_shared: NonZeroU16,
+    /// Of connections that requests share.
+    settings: SessionSettings,
 }
 
 struct State<L> {
@@ -90,7 +90,7 @@ impl<L: Link, C: Clock> Lobby<L, C> {
         clock: C,
     ) -> Arc<Self> {
         let addresses = Vec::from_iter(addresses.into_iter().map(Arc::new));
-        let most_shared = config.most_shared();
+        let settings = settings(&config);
         let queue_timeout = config.queue_timeout.unwrap_or_default();
         let mut depot = Depot::new(Pool::new(config, addresses.len()));
         if addresses.is_empty() {
@@ -106,7 +106,7 @@ impl<L: Link, C: Clock> Lobby<L, C> {
             last_connect_error: None,
             alarm: None,
         };
-        Arc::new(Self { state: Mutex::new(state), clock, most_shared })
+        Arc::new(Self { state: Mutex::new(state), clock, settings })
     }
 
     /// A caller that wants a connection. It does not count before it is polled.
@@ -124,9 +124,8 @@ impl<L: Link, C: Clock> Lobby<L, C> {
     /// A session for a connection of this mode, within the pool's settings.
     #[must_use]
     pub fn session(&self, mode: Mode, address: &Address) -> (Session, Caller) {
-        let config = ConnectionConfig::default().peer(address);
-        let requests = self.most_shared;
-        let settings = SessionSettings { config, requests, ..SessionSettings::default() };
+        let config = self.settings.config.clone().peer(address);
+        let settings = SessionSettings { config, ..self.settings };
         if mode == Mode::Asking { Session::asking(settings) } else { Session::new(settings) }
     }
 
@@ -229,6 +228,17 @@ impl<L> State<L> {
         let used = |(index, _): &(usize, &Arc<Address>)| !self.depot.is_removed(*index);
         let first = self.addresses.iter().enumerate().find(used);
         first.map_or_else(nowhere, |(_, address)| Arc::clone(address))
+    }
+}
+
+fn settings(config: &Config) -> SessionSettings {
+    SessionSettings {
+        config: ConnectionConfig::default()
+            .request_window(config.request_window)
+            .connection_window(config.connection_window),
+        requests: config.most_shared(),
+        body_window: config.body_window,
+        ..SessionSettings::default()
     }
 }
 
