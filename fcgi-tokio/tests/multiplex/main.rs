@@ -1,23 +1,23 @@
 //! The pool with connections that requests share: our own server, which multiplexes, and peers by script.
 
-use std::collections::HashMap;
+mod app;
+
 use std::future::Future;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use app::{App, Reply, peer, socket};
+use bytes::Bytes;
 use fcgi_proto::pool::Negotiate;
-use fcgi_proto::server::{Config, Connection, Event};
+use fcgi_proto::server::Config;
 use fcgi_test_support::{PhpFpm, Scripts};
 use fcgi_tokio::server::{self, OutputError};
 use fcgi_tokio::{
     Address, Body, Error, ErrorKind, Listener, Phase, Pool, PoolConfig, Request, Server, Timeouts,
 };
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -27,12 +27,6 @@ fn many(requests: u16) -> NonZeroU16 {
 
 fn shared(requests: u16) -> PoolConfig {
     PoolConfig::default().multiplex(many(requests)).max_connections(1)
-}
-
-fn socket() -> (TempDir, String) {
-    let folder = TempDir::new().expect("a folder");
-    let path = folder.path().join("app.sock").to_str().expect("UTF-8").to_owned();
-    (folder, path)
 }
 
 /// Our own server with this handler; it ends with the test.
@@ -55,19 +49,6 @@ async fn echo(mut request: server::Request) -> Result<u32, OutputError> {
     request.stdout.write("Content-Type: text/plain\r\n\r\n").await?;
     while let Ok(Some(chunk)) = request.stdin.chunk().await {
         request.stdout.write(chunk).await?;
-    }
-    Ok(0)
-}
-
-/// Sends as many bytes as the query says.
-async fn big(mut request: server::Request) -> Result<u32, OutputError> {
-    let mut left: usize =
-        request.param("QUERY_STRING").and_then(|text| text.parse().ok()).unwrap_or(0);
-    request.stdout.write("A: b\r\n\r\n").await?;
-    while left > 0 {
-        let count = left.min(16 * 1024);
-        request.stdout.write(vec![b'x'; count]).await?;
-        left -= count;
     }
     Ok(0)
 }
@@ -102,62 +83,64 @@ async fn many_requests_share_one_connection_at_once() {
     assert_eq!((metrics.dials, metrics.idle, metrics.in_flight), (1, 1, 0), "{metrics:?}");
 }
 
+/// Sends as many bytes as the query says, and counts them.
+async fn big(mut request: server::Request, sent: Arc<AtomicUsize>) -> Result<u32, OutputError> {
+    let mut left: usize =
+        request.param("QUERY_STRING").and_then(|text| text.parse().ok()).unwrap_or(0);
+    request.stdout.write("A: b\r\n\r\n").await?;
+    while left > 0 {
+        let count = left.min(16 * 1024);
+        request.stdout.write(vec![b'x'; count]).await?;
+        sent.fetch_add(count, Ordering::Relaxed);
+        left -= count;
+    }
+    Ok(0)
+}
+
 #[tokio::test]
-async fn a_slow_consumer_is_bounded_and_the_others_go_on() {
-    let (sent, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let shares = (Arc::clone(&sent), Arc::clone(&go));
-    let (address, _folder) = serve(Config::default(), move |mut request| {
-        let (sent, go) = shares.clone();
-        async move {
-            if request.param("QUERY_STRING") != Some("slow") {
-                return echo(request).await;
-            }
-            request.stdout.write("A: b\r\n\r\n").await?;
-            request.stdout.write(vec![b'x'; 100_000]).await?;
-            go.notified().await;
-            for _ in 0..1000 {
-                request.stdout.write(vec![b'x'; 10_000]).await?;
-                sent.fetch_add(10_000, Ordering::Relaxed);
-            }
-            Ok(0)
+async fn others_go_on_beside_a_slow_consumer() {
+    let (address, _folder) = serve(Config::default(), |request| async {
+        match request.param("QUERY_STRING") {
+            Some("10000000" | "100000") => big(request, Arc::default()).await,
+            _ => echo(request).await,
         }
     })
     .await;
     let pool = Pool::new([address], shared(32));
-    let mut slow = pool.execute(Request::get("/app?slow")).await.expect("a head");
-    // Below its window nothing pauses.
+    // Below its window nothing pauses, whoever does not read.
+    let idle = pool.execute(Request::get("/app?100000")).await.expect("a head");
     for _ in 0..3 {
         assert_eq!(pool.call(post("quick")).await.expect("an answer").body(), "quick");
     }
-    // Past it the connection does, and the windows bound what has left the handler while nobody reads.
-    go.notify_one();
-    let mut before = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = sent.load(Ordering::Relaxed);
-        if now > 0 && now == before {
-            break;
-        }
-        before = now;
-    }
-    assert!(before < 4_000_000, "{before} bytes for one who reads nothing");
+    // Past it all wait for him who reads, and nothing is lost.
+    let mut slow = pool.execute(Request::get("/app?10000000")).await.expect("a head");
     let mut received = 0;
     while let Some(chunk) = slow.chunk().await.expect("no error") {
         received += chunk.len();
     }
-    assert_eq!(received, 10_100_000);
+    assert_eq!(received, 10_000_000);
+    assert_eq!(idle.collect(200_000).await.expect("no error").body().len(), 100_000);
     assert_eq!(pool.call(post("again")).await.expect("an answer").body(), "again");
     assert_eq!(pool.metrics().pool.dials, 1);
 }
 
 #[tokio::test]
-async fn who_stalls_others_for_its_idle_limit_is_given_up() {
-    let (address, _folder) = serve(Config::default(), big).await;
+async fn a_slow_consumer_is_bounded_and_given_up_when_it_stalls_others() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let (address, _folder) = serve(Config::default(), move |request| {
+        let is_slow = request.param("QUERY_STRING") == Some("100000000");
+        big(request, if is_slow { Arc::clone(&count) } else { Arc::default() })
+    })
+    .await;
     let timeouts = Timeouts::default().with_idle(Duration::from_millis(200));
     let pool = Pool::new([address], shared(32)).timeouts(timeouts);
     let mut slow = pool.execute(Request::get("/app?100000000")).await.expect("a head");
+    // It comes through only once the other is given up, which has waited for its consumer for so long.
     let other = pool.call(Request::get("/app?3000000")).await.expect("an answer");
     assert_eq!(other.body().len(), 3_000_000);
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(sent < 4_000_000, "{sent} bytes for one who reads nothing");
     let error = loop {
         match slow.chunk().await {
             Ok(Some(_)) => {}
@@ -410,107 +393,4 @@ async fn limits_on_time_hold_for_each_request() {
     assert_eq!(pool.call(post("fine")).await.expect("an answer").body(), "fine");
     let metrics = pool.metrics();
     assert_eq!((metrics.timeouts, metrics.pool.dials), (1, 1), "{metrics:?}");
-}
-
-struct Peer {
-    address: Address,
-    _folder: TempDir,
-}
-
-/// A peer that does what `serve` says with each connection.
-fn peer<F>(serve: impl Fn(UnixStream) -> F + Send + 'static) -> Peer
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let (folder, path) = socket();
-    let listener = UnixListener::bind(&path).expect("a socket");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream));
-        }
-    });
-    Peer { address: Address::unix(&path), _folder: folder }
-}
-
-/// What a peer does with a whole request.
-#[derive(Clone, Copy)]
-enum Reply {
-    Echo,
-    Nothing,
-    Close,
-}
-
-/// An application by hand.
-struct App {
-    limit: u16,
-    /// How often it was asked what it can do.
-    asked: Arc<AtomicU32>,
-    /// It does not answer that.
-    is_silent: bool,
-}
-
-impl App {
-    fn new(limit: u16) -> Self {
-        Self { limit, asked: Arc::default(), is_silent: false }
-    }
-
-    /// Serves a connection; `reply` says what to do with the request of this number.
-    async fn run(self, mut stream: UnixStream, reply: impl Fn(u32) -> Reply + Send) {
-        let mut conn = Connection::new(Config::default().max_requests(many(self.limit)));
-        let (mut buf, mut bodies, mut count) = (BytesMut::new(), HashMap::new(), 0);
-        loop {
-            let mut rest: &[u8] = &buf;
-            while let Ok(Some(event)) = conn.poll_event(&mut rest) {
-                match event {
-                    Event::Request { key, .. } => drop(bodies.insert(key, Vec::new())),
-                    Event::Stdin { key, data } => {
-                        bodies.entry(key).or_default().extend_from_slice(data);
-                    }
-                    Event::StdinEnd { key } => {
-                        count += 1;
-                        let Some(mut response) = conn.response(key) else { continue };
-                        match reply(count) {
-                            Reply::Echo => {
-                                let body = bodies.remove(&key).unwrap_or_default();
-                                response.stdout([&b"A: b\n\n"[..], &body].concat()).expect("room");
-                                response.end(0);
-                            }
-                            Reply::Nothing => {}
-                            Reply::Close => return,
-                        }
-                    }
-                    Event::Aborted { key } => {
-                        if let Some(response) = conn.response(key) {
-                            response.end(0);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            let used = buf.len() - rest.len();
-            buf.advance(used);
-            if conn.has_outgoing() {
-                let written = stream.write_all_buf(&mut conn.outgoing()).await;
-                if written.is_err() {
-                    return;
-                }
-            }
-            if conn.is_closing() || stream.read_buf(&mut buf).await.unwrap_or(0) == 0 {
-                return;
-            }
-            self.note_question(&mut buf);
-        }
-    }
-
-    /// A question is the first record of a connection, if there is one.
-    fn note_question(&self, buf: &mut BytesMut) {
-        if let &[1, 9, _, _, high, low, padding, _, ..] = &buf[..] {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            if self.is_silent {
-                buf.advance(
-                    8 + usize::from(u16::from_be_bytes([high, low])) + usize::from(padding),
-                );
-            }
-        }
-    }
 }
