@@ -10,10 +10,11 @@ use std::path::Path;
 
 /// Refuses a file below `root` that the root's owner could not read, or reach.
 pub(super) fn check(root: &Path, file: &Path, opened: &Metadata) -> io::Result<()> {
-    let visitor = Visitor::of(&root.metadata()?);
-    let mut is_allowed = visitor.has(READ, opened);
-    let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(root));
-    for folder in folders {
+    let top = root.metadata()?;
+    let visitor = Visitor::of(&top);
+    let mut is_allowed = visitor.has(READ, opened) && visitor.has(ENTER, &top);
+    let below = |folder: &&Path| *folder != root && folder.starts_with(root);
+    for folder in file.ancestors().skip(1).take_while(below) {
         is_allowed &= visitor.has(ENTER, &folder.metadata()?);
     }
     if is_allowed { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }

@@ -7,45 +7,41 @@
 
 mod access;
 mod range;
+mod reading;
+mod regular;
 
-use core::future::{Ready, ready};
-use core::pin::Pin;
-use core::task::{Context, Poll};
-use std::fs::{Metadata, OpenOptions};
-use std::io::{self, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
-use rustix::fs::OFlags;
-use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
-use tower_http::services::fs::{
-    Backend, DefaultServeDirFallback, File, ServeFileSystemResponseBody,
-};
+use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
 
+use self::regular::{RegularFiles, Site};
 use crate::root::Root;
 use crate::routing::percent_encode;
 
 /// Sends files below one folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    serve: ServeDir<DefaultServeDirFallback, RegularFiles>,
+    site: Arc<Site>,
 }
 
 impl Files {
     pub(crate) fn new(root: Root) -> Self {
-        let folder = root.path().to_owned();
-        let is_privileged = rustix::process::geteuid().is_root();
-        let serve = ServeDir::with_backend(folder, RegularFiles { root, is_privileged })
+        Self { site: Arc::new(Site::new(root)) }
+    }
+
+    /// For one request.
+    fn serve(&self) -> ServeDir<DefaultServeDirFallback, RegularFiles> {
+        ServeDir::with_backend(self.site.root.path(), RegularFiles::new(&self.site))
             .append_index_html_on_directories(false)
             .precompressed_br()
             .precompressed_gzip()
-            .precompressed_zstd();
-        Self { serve }
+            .precompressed_zstd()
     }
 
     /// Answers a request for the file at `path` below the root, which routing found to be one.
@@ -68,15 +64,15 @@ impl Files {
             if self.may_be_partial(headers, path).await? {
                 let whole = request.clone();
                 request.headers_mut().insert(header::RANGE, range.clone());
-                let part = self.serve.clone().try_call(request).await?;
+                let part = self.serve().try_call(request).await?;
                 if part.status() == StatusCode::RANGE_NOT_SATISFIABLE && range::is_suffix(&range) {
                     // The last 99 bytes of a file of 10 are the whole of it.
-                    return self.serve.clone().try_call(whole).await;
+                    return self.serve().try_call(whole).await;
                 }
                 return Ok(part);
             }
         }
-        self.serve.clone().try_call(request).await
+        self.serve().try_call(request).await
     }
 
     /// `If-Range` (RFC 9110, 13.1.5): a part only makes sense of the file the client already has.
@@ -88,7 +84,7 @@ impl Files {
         if let Some(encodings) = headers.get(header::ACCEPT_ENCODING) {
             request.headers_mut().insert(header::ACCEPT_ENCODING, encodings.clone());
         }
-        let head = self.serve.clone().try_call(request).await?;
+        let head = self.serve().try_call(request).await?;
         let validators = [header::ETAG, header::LAST_MODIFIED];
         Ok(validators.iter().any(|name| head.headers().get(name) == Some(condition)))
     }
@@ -109,91 +105,6 @@ fn new_request(method: &Method, path: &str) -> io::Result<Request<Empty<Bytes>>>
         .uri(percent_encode(path))
         .body(Empty::new())
         .map_err(io::Error::other)
-}
-
-/// Opens regular files only, and only those that the root's rule about links allows.
-#[derive(Clone, Debug)]
-struct RegularFiles {
-    root: Root,
-    is_privileged: bool,
-}
-
-impl Backend for RegularFiles {
-    type File = RegularFile;
-    type Metadata = Metadata;
-    type OpenFuture = Ready<io::Result<RegularFile>>;
-    type MetadataFuture = Ready<io::Result<Metadata>>;
-
-    fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        ready(self.open_regular(&path))
-    }
-
-    /// Asked for HEAD. Opened all the same, so that HEAD and GET agree about what may be read.
-    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        ready(self.open_regular(&path).map(|opened| opened.metadata))
-    }
-}
-
-impl RegularFiles {
-    fn open_regular(&self, path: &Path) -> io::Result<RegularFile> {
-        let opened = RegularFile::open(path)?;
-        if !self.root.leads_to(path, &opened.metadata) {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        }
-        // Root may read everything; the site's visitors may not.
-        if self.is_privileged {
-            access::check(self.root.path(), path, &opened.metadata)?;
-        }
-        Ok(opened)
-    }
-}
-
-#[derive(Debug)]
-struct RegularFile {
-    file: tokio::fs::File,
-    metadata: Metadata,
-}
-
-impl RegularFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        // Without O_NONBLOCK, opening a FIFO waits for a writer. Files do not mind the flag.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        }
-        Ok(Self { file: file.into(), metadata })
-    }
-}
-
-impl File for RegularFile {
-    type Metadata = Metadata;
-    type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
-
-    fn metadata(&self) -> Self::MetadataFuture<'_> {
-        ready(Ok(self.metadata.clone()))
-    }
-}
-
-impl AsyncRead for RegularFile {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.file).poll_read(cx, buf)
-    }
-}
-
-impl AsyncSeek for RegularFile {
-    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut self.file).start_seek(position)
-    }
-
-    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut self.file).poll_complete(cx)
-    }
 }
 
 #[cfg(test)]
