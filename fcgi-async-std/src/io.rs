@@ -20,7 +20,7 @@ impl ReadBuf {
         size: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Bytes>> {
-        if self.0.len() < MIN_READ || self.0.len() > size {
+        if self.0.len() < MIN_READ.min(size / 2) || self.0.len() > size {
             self.renew(size);
         }
         let count = ready!(reader.poll_read(cx, &mut self.0))?;

@@ -129,17 +129,8 @@ impl Pool {
     /// Dropping the future closes its connection, or leaves the queue. No place is lost.
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
-            .await
-            .map_err(|error| error.to(&self.lobby.first_address()))?;
-        let mut tries = Tries { number: 1, failed_dials: 0 };
-        loop {
-            match self.attempt(&parts, body, timeouts, started, &mut tries).await {
-                Ok(response) => return Ok(response),
-                Err((error, None)) => return Err(error),
-                Err((_, Some(again))) => body = again,
-            }
-        }
+        let (parts, body, timeouts) = self.prepare(request, started).await?;
+        self.send(&parts, body, timeouts, started).await
     }
 
     /// Sends a request and reads the whole response; see [`Client::call`](super::Client::call).
@@ -150,9 +141,39 @@ impl Pool {
     /// # Cancellation
     /// As [`execute`](Self::execute).
     pub async fn call(&self, request: Request) -> Result<FullResponse, Error> {
-        let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
-        let response = self.execute(request).await?.collect(MAX_CALL_BODY).await?;
-        response.error_for_status().map_err(|error| error.with_script(script))
+        let started = Instant::now();
+        let (parts, body, timeouts) = self.prepare(request, started).await?;
+        let response = self.send(&parts, body, timeouts, started).await?;
+        response.collect(MAX_CALL_BODY).await?.error_for_status().map_err(|error| {
+            error.with_script(parts.params.get("SCRIPT_FILENAME").unwrap_or_default())
+        })
+    }
+
+    async fn prepare(
+        &self,
+        request: Request,
+        started: Instant,
+    ) -> Result<(Parts, Body, Timeouts), Error> {
+        prepare(request, self.spool, self.timeouts, started)
+            .await
+            .map_err(|error| error.to(&self.lobby.first_address()))
+    }
+
+    async fn send(
+        &self,
+        parts: &Parts,
+        mut body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+    ) -> Result<Response, Error> {
+        let mut tries = Tries { number: 1, failed_dials: 0 };
+        loop {
+            match self.attempt(parts, body, timeouts, started, &mut tries).await {
+                Ok(response) => return Ok(response),
+                Err((error, None)) => return Err(error),
+                Err((_, Some(again))) => body = again,
+            }
+        }
     }
 
     /// The figures of this pool.
@@ -194,7 +215,7 @@ impl Pool {
         loop {
             match poll_fn(|cx| driver.poll_received(cx)).await {
                 Ok(Received::Head { head, body }) => {
-                    let body = ResponseBody::new(driver, Address::clone(&address), body);
+                    let body = ResponseBody::new(driver, address, body);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}

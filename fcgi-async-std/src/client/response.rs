@@ -21,7 +21,7 @@ impl Response {
 
     /// Who answered.
     #[must_use]
-    pub const fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         self.body.address()
     }
 

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use fcgi_proto::client::{Config, Connection, Exchange, Received};
+use fcgi_proto::client::{Config, Connection, Exchange, ReadSize, Received};
 use fcgi_proto::pool;
 use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
 
@@ -14,9 +14,6 @@ use super::clock::Lease;
 use crate::io::{ReadBuf, poll_write};
 use crate::socket::Stream;
 use crate::time::{Alarm, Budget};
-
-/// How much is read at once, and so the most that a slow consumer holds besides what it was given.
-const READ_SIZE: usize = 16 * 1024;
 
 /// One request on one connection, driven by whoever polls it: no task, no channel, no lock.
 ///
@@ -44,11 +41,13 @@ pub(super) struct Link {
     io: Stream,
     conn: Connection,
     buf: ReadBuf,
+    read_size: ReadSize,
 }
 
 impl Link {
     pub(super) fn new(io: Stream, config: Config) -> Self {
-        Self { io, conn: Connection::new(config), buf: ReadBuf::default() }
+        let (conn, buf) = (Connection::new(config), ReadBuf::default());
+        Self { io, conn, buf, read_size: ReadSize::default() }
     }
 }
 
@@ -193,9 +192,11 @@ impl Single {
         let Some(link) = self.link.as_mut().filter(|link| link.conn.wants_read()) else {
             return Poll::Pending;
         };
-        self.input = ready!(link.buf.poll_read(Pin::new(&mut link.io), READ_SIZE, cx))
+        let room = link.read_size.bytes();
+        self.input = ready!(link.buf.poll_read(Pin::new(&mut link.io), room, cx))
             .map_err(|error| self.exchange.failed_io(error))?;
         let count = self.input.len();
+        link.read_size.handle_read(count, room);
         let now = self.started.elapsed();
         self.is_eof = count == 0;
         self.exchange.handle_read(count, now);

@@ -16,6 +16,7 @@ pub(super) fn parse(head: &mut ResponseHead, max_fields: usize) -> Result<(), He
     let mut start = 0;
     let buf = core::mem::take(&mut head.buf);
     let is_clean = is_clean(&buf);
+    head.fields.reserve(USUAL_FIELDS);
     let result = memchr_iter(b'\n', &buf).try_for_each(|end| {
         let line = Line { buf: &buf, start, end, is_clean };
         start = end + 1;
@@ -29,6 +30,9 @@ pub(super) fn parse(head: &mut ResponseHead, max_fields: usize) -> Result<(), He
     }
     Ok(())
 }
+
+/// What most responses have less of.
+const USUAL_FIELDS: usize = 12;
 
 /// A line as offsets into the buffer, without its line feed.
 struct Line<'b> {

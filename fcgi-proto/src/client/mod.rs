@@ -37,6 +37,7 @@ mod exchange;
 mod ids;
 mod phase;
 mod probe;
+mod read_size;
 mod receive;
 mod request;
 #[cfg(feature = "std")]
@@ -50,6 +51,7 @@ pub use connection::Connection;
 pub use event::Event;
 pub use exchange::{End, Exchange, ExchangeError, Output};
 pub use probe::Probe;
+pub use read_size::ReadSize;
 pub use request::Request;
 #[cfg(feature = "std")]
 pub use session::{Call, Caller, Received, Session, SessionSettings};

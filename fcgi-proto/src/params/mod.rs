@@ -44,6 +44,11 @@ impl Params {
         Self { encoded: Vec::new(), len: 0 }
     }
 
+    /// No pairs, and room for so many bytes of encoded ones.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { encoded: Vec::with_capacity(bytes), len: 0 }
+    }
+
     /// Takes over a whole block of encoded pairs, without a copy when it is a `Vec`.
     ///
     /// # Errors

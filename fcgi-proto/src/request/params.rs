@@ -1,5 +1,6 @@
 //! The variables of a [`Request`]: defaults, setters, and what is derived from what.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::Request;
@@ -11,22 +12,33 @@ use crate::params::Params;
 pub(crate) const SERVER_SOFTWARE: &str = concat!("fcgi-rs/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn defaults(method: &[u8], script: &[u8]) -> Params {
+    let given = script;
     let (script, query) = split_query(script);
-    let (root, name) = match script.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (script.get(..at.max(1)), script.get(at + 1..)),
-        None => (Some(&b"."[..]), Some(script)),
+    let at = script.iter().rposition(|&byte| byte == b'/');
+    // With its slash.
+    let (root, name, uri) = match at.and_then(|at| Some((at, script.get(at..)?, given.get(at..)?)))
+    {
+        Some((at, name, uri)) => (script.get(..at.max(1)), Cow::Borrowed(name), Some(uri)),
+        None => (Some(&b"."[..]), Cow::Owned([b"/", script].concat()), None),
     };
-    let script_name = [b"/", name.unwrap_or_default()].concat();
-    let mut params = Params::new();
+    // Mostly it stands in what was given.
+    let uri = match uri {
+        Some(uri) if name.iter().all(|&byte| !is_escaped(byte)) && !uri.ends_with(b"?") => {
+            uri.into()
+        }
+        _ => Cow::Owned(request_uri(&name, query)),
+    };
+    // What is below comes to some 400 bytes and five times the script.
+    let mut params = Params::with_capacity(640 + 5 * given.len());
     for (name, value) in [
         ("GATEWAY_INTERFACE", &b"CGI/1.1"[..]),
         ("REDIRECT_STATUS", b"200"),
         ("REQUEST_METHOD", method),
         ("SCRIPT_FILENAME", script),
-        ("SCRIPT_NAME", &script_name),
+        ("SCRIPT_NAME", &name),
         ("DOCUMENT_ROOT", root.unwrap_or_default()),
-        ("DOCUMENT_URI", &script_name),
-        ("REQUEST_URI", &request_uri(&script_name, query)),
+        ("DOCUMENT_URI", &name),
+        ("REQUEST_URI", &uri),
         ("QUERY_STRING", query),
         ("REQUEST_SCHEME", b"http"),
         ("SERVER_PROTOCOL", b"HTTP/1.1"),
@@ -273,16 +285,22 @@ fn with_query(mut path: Vec<u8>, query: &[u8]) -> Vec<u8> {
     path
 }
 
+/// Whether a client escapes it in a path.
+const fn is_escaped(byte: u8) -> bool {
+    match byte {
+        b'?' | b'#' | b'%' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => true,
+        _ => !matches!(byte, 0x21..=0x7e),
+    }
+}
+
 /// A path of any bytes as a client would send it, and the query as it is.
 fn request_uri(path: &[u8], query: &[u8]) -> Vec<u8> {
     let mut uri = Vec::with_capacity(path.len() + 1 + query.len());
     for &byte in path {
-        match byte {
-            b'?' | b'#' | b'%' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
-                percent_encode(&mut uri, byte);
-            }
-            0x21..=0x7e => uri.push(byte),
-            _ => percent_encode(&mut uri, byte),
+        if is_escaped(byte) {
+            percent_encode(&mut uri, byte);
+        } else {
+            uri.push(byte);
         }
     }
     with_query(uri, query)

@@ -13,6 +13,7 @@ mod single;
 mod stream;
 
 use std::future::{Future, poll_fn};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::FullResponse;
@@ -94,7 +95,7 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    address: Address,
+    address: Arc<Address>,
     timeouts: Timeouts,
     spool: SpoolConfig,
 }
@@ -103,7 +104,11 @@ impl Client {
     /// A client that has not connected to anything yet.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+        Self {
+            address: Arc::new(address),
+            timeouts: Timeouts::default(),
+            spool: SpoolConfig::default(),
+        }
     }
 
     /// A client for this address, after a look whether somebody listens there.
@@ -136,7 +141,7 @@ impl Client {
 
     /// The address of the application.
     #[must_use]
-    pub const fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -168,7 +173,7 @@ impl Client {
         loop {
             match poll_fn(|cx| driver.poll_received(cx)).await {
                 Ok(Received::Head { head, body }) => {
-                    let body = ResponseBody::new(driver, self.address.clone(), body);
+                    let body = ResponseBody::new(driver, Arc::clone(&self.address), body);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}

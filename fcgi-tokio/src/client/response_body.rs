@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
@@ -19,18 +20,18 @@ use super::driver::Driver;
 #[derive(Debug)]
 pub struct ResponseBody {
     driver: Driver,
-    address: Address,
+    address: Arc<Address>,
     /// What came and was not taken: with the head at first, of a piece that a reader has begun later.
     rest: Bytes,
     is_over: bool,
 }
 
 impl ResponseBody {
-    pub(super) const fn new(driver: Driver, address: Address, rest: Bytes) -> Self {
+    pub(super) const fn new(driver: Driver, address: Arc<Address>, rest: Bytes) -> Self {
         Self { driver, address, rest, is_over: false }
     }
 
-    pub(super) const fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &Address {
         &self.address
     }
 

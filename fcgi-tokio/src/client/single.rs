@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use fcgi_proto::client::{Config, Connection, Exchange, Received};
+use fcgi_proto::client::{Config, Connection, Exchange, ReadSize, Received};
 use fcgi_proto::pool;
 use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,9 +14,6 @@ use tokio::time::{Instant, Sleep};
 use super::body::Body;
 use super::clock::Lease;
 use super::stream::Stream;
-
-/// How much is read at once, and so the most that a slow consumer holds besides what it was given.
-const READ_SIZE: usize = 16 * 1024;
 
 /// One request on one connection, driven by whoever polls it: no task, no channel, no lock.
 ///
@@ -35,7 +32,6 @@ pub(super) struct Single {
     write_error: Option<io::Error>,
     timeouts: Timeouts,
     started: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// A connection that carries one request at a time.
@@ -44,11 +40,15 @@ pub(super) struct Link {
     io: Stream,
     conn: Connection,
     buf: BytesMut,
+    read_size: ReadSize,
+    /// Stays set to a moment of an earlier request, which is before any of a later one: it is set anew only when it fires.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Link {
     pub(super) fn new(io: Stream, config: Config) -> Self {
-        Self { io, conn: Connection::new(config), buf: BytesMut::new() }
+        let (conn, buf) = (Connection::new(config), BytesMut::new());
+        Self { io, conn, buf, read_size: ReadSize::default(), timer: None }
     }
 }
 
@@ -79,7 +79,6 @@ impl Single {
             write_error: None,
             timeouts,
             started,
-            timer: None,
         })
     }
 
@@ -192,9 +191,15 @@ impl Single {
         let Some(link) = self.link.as_mut().filter(|link| link.conn.wants_read()) else {
             return Poll::Pending;
         };
-        link.buf.reserve(READ_SIZE);
+        if !link.read_size.is_enough(link.buf.capacity()) {
+            // Not before there is something to read, so that who waits holds no memory.
+            ready!(link.io.poll_read_ready(cx)).map_err(|error| self.exchange.failed_io(error))?;
+            link.buf.reserve(link.read_size.bytes());
+        }
+        let room = link.buf.capacity();
         let count = ready!(pin!(link.io.read_buf(&mut link.buf)).poll(cx))
             .map_err(|error| self.exchange.failed_io(error))?;
+        link.read_size.handle_read(count, room);
         self.input = link.buf.split().freeze();
         let now = self.started.elapsed();
         self.is_eof = count == 0;
@@ -210,18 +215,19 @@ impl Single {
     }
 
     /// Ready with the error when a limit has passed. The timer is set anew only once it has fired, since most exchanges
-    /// end long before.
+    /// end long before, and stays with the connection.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             if let Some(phase) = self.exchange.check_time(self.started.elapsed()) {
                 return Poll::Ready(self.exchange.timed_out(phase, &self.timeouts));
             }
             let limit = self.exchange.deadline();
-            let Some(deadline) = limit.and_then(|limit| self.started.checked_add(limit)) else {
+            let deadline = limit.and_then(|limit| self.started.checked_add(limit));
+            let (Some(deadline), Some(link)) = (deadline, &mut self.link) else {
                 return Poll::Pending;
             };
             let timer =
-                self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                link.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
             if timer.deadline() > deadline || timer.is_elapsed() {
                 timer.as_mut().reset(deadline);
             }

@@ -30,6 +30,14 @@ impl Stream {
 }
 
 impl Stream {
+    /// Ready when a read would bring something, or seems to.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
     /// Whether something is to be read: bytes, the end, or an error.
     pub(crate) fn has_news(&self) -> bool {
         let mut byte = [0];

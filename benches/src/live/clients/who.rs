@@ -1,4 +1,5 @@
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use fcgi_proto::pool::Config;
 
@@ -56,7 +57,9 @@ impl Who {
 
     /// A pool for so many callers, all of whose connections are kept.
     pub(super) fn config(self, callers: usize) -> Config {
-        let config = Config::default().queue_timeout(None).max_waiting(callers).idle_timeout(None);
+        // No connection gives way to another: there is a worker for each.
+        let config = Config::default().patience(Duration::from_secs(60));
+        let config = config.queue_timeout(None).max_waiting(callers).idle_timeout(None);
         match self {
             Self::TokioShared | Self::AsyncStdShared => {
                 let together = u16::try_from(callers).ok().and_then(NonZeroU16::new);

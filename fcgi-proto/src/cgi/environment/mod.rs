@@ -336,7 +336,8 @@ impl<'a> Environment<'a> {
     /// # Errors
     /// [`EnvironmentError`] when headers contradict each other or cannot be right: the request is a bad one (400).
     pub fn params(&self) -> Result<Params, EnvironmentError> {
-        let mut params = Params::new();
+        // Most requests of a browser fit.
+        let mut params = Params::with_capacity(2048);
         self.write_to(&mut params)?;
         Ok(params)
     }

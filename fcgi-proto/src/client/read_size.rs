@@ -1,0 +1,65 @@
+/// How much to read from a connection at once: little at first, and more once that was not enough.
+///
+/// 4 KiB take most answers to an API call whole, and keep small what a connection holds that waits or idles; a page has
+/// grown the reads to 64 KiB after its second, and they stay so for the next one.
+///
+/// ```
+/// use fcgi_proto::client::ReadSize;
+///
+/// let mut size = ReadSize::default();
+/// assert_eq!(size.bytes(), 4096);
+/// size.handle_read(300, 4096);
+/// assert_eq!(size.bytes(), 4096);
+/// assert!(size.is_enough(4096 - 300)); // room that is left in the buffer
+/// size.handle_read(4096, 4096); // there is more
+/// assert_eq!(size.bytes(), 16 * 1024);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadSize(usize);
+
+impl ReadSize {
+    /// So many bytes of room are to be made for a read.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.0
+    }
+
+    /// Whether so much room is worth a read, so that no more needs to be made.
+    #[must_use]
+    pub const fn is_enough(self, room: usize) -> bool {
+        room >= self.0 / 2
+    }
+
+    /// Says that so many bytes were read into so much room.
+    pub const fn handle_read(&mut self, count: usize, room: usize) {
+        if count >= room && self.0 < MOST {
+            self.0 *= 4;
+        }
+    }
+}
+
+impl Default for ReadSize {
+    fn default() -> Self {
+        Self(FIRST)
+    }
+}
+
+const FIRST: usize = 4 * 1024;
+/// What one read of a Unix socket or of loopback brings at the most, more or less.
+const MOST: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_to_a_limit() {
+        let mut size = ReadSize::default();
+        for bytes in [16 * 1024, 64 * 1024, 64 * 1024] {
+            size.handle_read(size.bytes(), size.bytes());
+            assert_eq!(size.bytes(), bytes);
+        }
+        size.handle_read(1, size.bytes());
+        assert_eq!(size.bytes(), 64 * 1024);
+    }
+}
