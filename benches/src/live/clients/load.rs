@@ -62,11 +62,12 @@ impl Job {
     }
 
     fn blocking(&self, meter: Arc<Meter>) -> Result<()> {
-        let client = fcgi_blocking::Client::new(fcgi_proto::Address::unix(&self.socket));
+        let address = fcgi_proto::Address::unix(&self.socket);
+        let pool = fcgi_blocking::Pool::new([address], self.who.config(self.concurrency));
         self.threads(|job| {
             while meter.next() {
                 let request = fcgi_blocking::Request::get(&job.script);
-                job.check(client.call(request).map_err(Error::other)?.body().len())?;
+                job.check(pool.call(request).map_err(Error::other)?.body().len())?;
             }
             Ok(())
         })

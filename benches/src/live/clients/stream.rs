@@ -31,9 +31,10 @@ pub(super) fn run(job: &Job) -> Result<Spent> {
 
 fn blocking(job: &Job) -> Result<u64> {
     use std::io::BufRead;
-    let client = fcgi_blocking::Client::new(fcgi_proto::Address::unix(&job.socket));
+    let address = fcgi_proto::Address::unix(&job.socket);
+    let pool = fcgi_blocking::Pool::new([address], job.who.config(1));
     let request = fcgi_blocking::Request::get(&job.script);
-    let mut response = client.execute(request).map_err(Error::other)?;
+    let mut response = pool.execute(request).map_err(Error::other)?;
     let body = response.body_mut();
     let mut received = 0;
     loop {
