@@ -183,7 +183,10 @@ impl Inner {
         let mut response = self
             .answer(parts, Counted::new(body, &context), &context)
             .await
-            .unwrap_or_else(|failure| failure.response(&parts.headers, shown, self.is_development));
+            .unwrap_or_else(|failure| {
+                context.set_failure(failure.cause());
+                failure.response(&parts.headers, shown, self.is_development)
+            });
         if let Some(id) = shown {
             response.headers_mut().insert(RequestId::HEADER, id.to_header());
         }

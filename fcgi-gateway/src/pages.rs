@@ -121,6 +121,11 @@ impl Failure {
         Self { page, detail: Some(Box::new(Detail { cause: cause.into(), ..Detail::default() })) }
     }
 
+    /// What is behind it, if there is anything to say.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.detail.as_deref().map(|detail| detail.cause.as_str())
+    }
+
     /// What usually helps.
     pub(crate) fn remedy(mut self, remedy: Option<&'static str>) -> Self {
         if let Some(detail) = &mut self.detail {

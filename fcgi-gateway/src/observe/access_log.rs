@@ -239,6 +239,7 @@ mod tests {
             received: 7,
             sent: 42,
             stderr: Vec::new(),
+            failure: None,
         }
     }
 

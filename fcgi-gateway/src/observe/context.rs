@@ -33,6 +33,7 @@ pub(crate) struct Context {
 struct Rest {
     upstream: Option<(Address, Timings)>,
     stderr: VecDeque<Arc<str>>,
+    failure: Option<String>,
 }
 
 impl Context {
@@ -78,6 +79,13 @@ impl Context {
     pub(crate) fn set_upstream(&self, address: &Address, timings: Timings) {
         if !self.observers.is_empty() {
             self.rest().upstream = Some((address.clone(), timings));
+        }
+    }
+
+    /// The gateway answers with an error of its own.
+    pub(crate) fn set_failure(&self, cause: Option<&str>) {
+        if !self.observers.is_empty() {
+            self.rest().failure = cause.map(str::to_owned);
         }
     }
 
@@ -160,9 +168,9 @@ impl Watch {
         if core::mem::replace(&mut self.is_over, true) {
             return;
         }
-        let (upstream, stderr) = {
+        let (upstream, stderr, failure) = {
             let mut rest = self.context.rest();
-            (rest.upstream.take(), rest.stderr.iter().cloned().collect())
+            (rest.upstream.take(), rest.stderr.iter().cloned().collect(), rest.failure.take())
         };
         let total = self.started.elapsed();
         let has_head = self.status != CLIENT_CLOSED_REQUEST;
@@ -178,6 +186,7 @@ impl Watch {
             received: self.context.received.load(Ordering::Relaxed),
             sent: self.sent,
             stderr,
+            failure,
         };
         self.context.observers.tell(&Event::Ended(Arc::new(record)));
     }

@@ -23,6 +23,7 @@ pub struct Record {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) stderr: Vec<Arc<str>>,
+    pub(super) failure: Option<String>,
 }
 
 /// How an answer ended.
@@ -145,6 +146,13 @@ impl Record {
     #[must_use]
     pub const fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// What was wrong, when the gateway had to answer with an error of its own, such as an application that could not be
+    /// reached. For those who run the site, not for its visitors.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// The last lines of the application's error output for this request, 20 at most.

@@ -14,6 +14,8 @@ pub(crate) enum ServeError {
     Site(String),
     /// The address to listen on.
     Listen { address: String, source: io::Error },
+    /// The address of the developer's page.
+    DevListen { address: String, source: io::Error },
     /// PHP.
     Php(StartError),
     /// A signal came before everything was ready.
@@ -36,6 +38,12 @@ impl fmt::Display for ServeError {
                     io::ErrorKind::InvalidInput => f.write_str("; expected HOST:PORT, such as 127.0.0.1:8080"),
                     _ => Ok(()),
                 }
+            }
+            Self::DevListen { address, source } => {
+                write!(
+                    f,
+                    "cannot show the developer's page on {address}: {source}; --dev-listen chooses another HOST:PORT (127.0.0.1:0 a free port)"
+                )
             }
             Self::Php(error) => error.fmt(f),
             Self::Interrupted => f.write_str("stopped before PHP was ready"),

@@ -8,6 +8,7 @@
 
 mod check;
 mod config;
+mod dev;
 mod error;
 mod guess;
 mod http;
@@ -117,7 +118,8 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
     // Before PHP is started: a port in use is found at once.
     let server = config.settings.http.bind().await?;
-    let mut running = Running::new(Ops::start(&config.settings.ops).await?);
+    let roots = Vec::from_iter(sites.iter().map(|site| site.root.display().to_string()));
+    let mut running = Running::new(Ops::start(&config.settings.ops, roots.join(", ")).await?);
     tokio::select! {
         started = running.start(sites) => started?,
         () = signals.stop() => return Err(ServeError::Interrupted),
@@ -198,6 +200,12 @@ fn print_greeting(addresses: &str, sites: &[Site], running: &Running) -> io::Res
         if let Some(php) = running.php(site) {
             writeln!(out, "  PHP   {php}")?;
         }
+    }
+    if let Some(page) = running.dev_page() {
+        writeln!(
+            out,
+            "  dev   http://{page}/ shows requests, their times, and PHP's messages live"
+        )?;
     }
     writeln!(
         out,

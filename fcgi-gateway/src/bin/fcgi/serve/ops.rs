@@ -2,6 +2,7 @@
 
 use core::str::FromStr;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fcgi_gateway::observe::{AccessLog, LogFile, LogFormat, Metrics};
@@ -14,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::dev::DevPage;
 use super::error::ServeError;
 use super::value;
 
@@ -48,16 +50,21 @@ pub(crate) struct OpsArgs {
     #[arg(hide_possible_values = true, hide_short_help = true)]
     pub(crate) begin_traces: Option<bool>,
 
-    /// Show causes, PHP's error output and remedies on error pages: for development, never in public [default: false]
+    /// Show requests live on a page of its own, and causes, PHP's error output and remedies on error pages: for
+    /// development, never in public [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     pub(crate) dev: Option<bool>,
+
+    /// Where --dev shows its page [default: 127.0.0.1:8079, or a free port if that is taken]
+    #[arg(long, value_name = "HOST:PORT", hide_short_help = true)]
+    pub(crate) dev_listen: Option<String>,
 }
 
 impl OpsArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
-            self, fallback: workers, ops_listen, access_log, access_log_format, request_ids, begin_traces, dev,
+            self, fallback: workers, ops_listen, access_log, access_log_format, request_ids, begin_traces, dev, dev_listen,
         )
     }
 
@@ -93,6 +100,7 @@ impl OpsArgs {
 pub(super) struct Ops {
     log: Option<(LogFormat, LogFile)>,
     port: Option<Port>,
+    dev: Option<DevPage>,
 }
 
 #[derive(Debug)]
@@ -104,8 +112,8 @@ struct Port {
 }
 
 impl Ops {
-    /// Opens the log and the port.
-    pub(super) async fn start(args: &OpsArgs) -> Result<Self, ServeError> {
+    /// Opens the log and the ports. `site` says what is served.
+    pub(super) async fn start(args: &OpsArgs, site: String) -> Result<Self, ServeError> {
         let mut ops = Self::default();
         if let Some(path) = &args.access_log {
             let file =
@@ -122,6 +130,9 @@ impl Ops {
         if let Some(address) = &args.ops_listen {
             ops.port = Some(Port::open(address).await?);
         }
+        if args.dev.unwrap_or(false) {
+            ops.dev = Some(DevPage::open(args.dev_listen.as_deref(), site).await?);
+        }
         Ok(ops)
     }
 
@@ -133,14 +144,26 @@ impl Ops {
         if let Some(port) = &self.port {
             gateway = gateway.observe(port.metrics.clone());
         }
-        gateway
+        match &self.dev {
+            Some(page) => page.apply(gateway),
+            None => gateway,
+        }
     }
 
     /// These are the sites now.
     pub(super) fn set_gateways(&self, gateways: impl IntoIterator<Item = Gateway>) {
+        let gateways = Vec::from_iter(gateways);
         if let Some(port) = &self.port {
-            port.operations.set_gateways(gateways);
+            port.operations.set_gateways(gateways.clone());
         }
+        if let Some(page) = &self.dev {
+            page.set_gateways(gateways);
+        }
+    }
+
+    /// Where the developer's page is.
+    pub(super) fn dev_page(&self) -> Option<SocketAddr> {
+        self.dev.as_ref().map(DevPage::address)
     }
 
     /// Says that no more requests are welcome.

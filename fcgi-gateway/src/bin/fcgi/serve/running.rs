@@ -1,5 +1,7 @@
 //! The sites that run, and the PHP behind each.
 
+use std::net::SocketAddr;
+
 use fcgi_gateway::sites::{Sites, Table};
 
 use super::ServeError;
@@ -48,6 +50,11 @@ impl Running {
 
     fn of(&self, wanted: &Wanted) -> Option<&Php> {
         self.php.iter().find(|(other, _)| other == wanted).map(|(_, php)| php)
+    }
+
+    /// Where the developer's page is.
+    pub(super) fn dev_page(&self) -> Option<SocketAddr> {
+        self.ops.dev_page()
     }
 
     /// The PHP of a site that was started.
