@@ -4,10 +4,14 @@
 mod timeout;
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fcgi_async_std::server::{self, OutputError};
-use fcgi_async_std::{Address, Error, Listener, Pool, PoolConfig, Request, Server};
+use fcgi_async_std::{
+    Address, Error, ErrorKind, Listener, Phase, Pool, PoolConfig, Request, Server, Timeouts,
+};
 use fcgi_proto::pool::Negotiate;
 use fcgi_test_support::{PhpFpm, Scripts};
 use smol::{block_on, spawn};
@@ -23,18 +27,41 @@ async fn echo(mut request: server::Request) -> Result<u32, OutputError> {
     Ok(0)
 }
 
+/// Sends as many bytes as the query says, and counts them.
+async fn big(mut request: server::Request, sent: Arc<AtomicUsize>) -> Result<u32, OutputError> {
+    let mut left: usize =
+        request.param("QUERY_STRING").and_then(|text| text.parse().ok()).unwrap_or(0);
+    request.stdout.write("A: b\r\n\r\n").await?;
+    while left > 0 {
+        let count = left.min(16 * 1024);
+        request.stdout.write(vec![b'x'; count]).await?;
+        sent.fetch_add(count, Ordering::Relaxed);
+        left -= count;
+    }
+    Ok(0)
+}
+
 async fn serve() -> (Address, TempDir) {
+    serve_with(echo).await
+}
+
+async fn serve_with<F>(
+    handler: impl Fn(server::Request) -> F + Send + Sync + 'static,
+) -> (Address, TempDir)
+where
+    F: Future<Output = Result<u32, OutputError>> + Send + 'static,
+{
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("app.sock").to_str().expect("UTF-8").to_owned();
     let listener = Listener::bind(Address::unix(&path)).await.expect("a socket");
-    spawn(async move { Server::new(echo).serve(listener).await }).detach();
+    spawn(async move { Server::new(handler).serve(listener).await }).detach();
     (Address::unix(&path), folder)
 }
 
 fn shared(address: Address, connections: usize) -> Pool {
     let config = PoolConfig::default().max_connections(connections).queue_timeout(None);
     let config = config.multiplex(NonZeroU16::new(16).expect("not 0"));
-    let limits = fcgi_async_std::Timeouts::default().with_queue(None);
+    let limits = Timeouts::default().with_queue(None);
     Pool::new([address], config)
         .timeouts(limits)
         .spawn_with(|connection| spawn(connection).detach())
@@ -59,6 +86,38 @@ fn many_requests_share_one_connection() {
         }
         let metrics = pool.metrics().pool;
         assert_eq!((metrics.dials, metrics.idle, metrics.in_flight), (1, 1, 0), "{metrics:?}");
+    });
+}
+
+#[test]
+fn a_slow_consumer_is_bounded_and_given_up_when_it_stalls_others() {
+    block_on(async {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        let (address, _folder) = serve_with(move |request| {
+            let is_slow = request.param("QUERY_STRING") == Some("100000000");
+            big(request, if is_slow { Arc::clone(&count) } else { Arc::default() })
+        })
+        .await;
+        let pool = shared(address, 1);
+        let timeouts = Timeouts::default().with_idle(Duration::from_millis(200));
+        let request = Request::get("/app?100000000").timeouts(timeouts);
+        let mut slow = pool.execute(request).await.expect("a head");
+        // It comes through only once the other is given up, which has waited for its consumer for so long.
+        let other = pool.call(Request::get("/app?3000000")).await.expect("an answer");
+        assert_eq!(other.body().len(), 3_000_000);
+        let sent = sent.load(Ordering::Relaxed);
+        assert!(sent < 4_000_000, "{sent} bytes for one who reads nothing");
+        let error = loop {
+            match slow.chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("cut without an error"),
+                Err(error) => break error,
+            }
+        };
+        let told = (error.kind(), error.phase());
+        assert_eq!(told, (ErrorKind::Timeout, Some(Phase::Idle)), "{error}");
+        assert_eq!(pool.metrics().pool.dials, 1);
     });
 }
 

@@ -154,7 +154,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
     }
 
     async fn move_bytes(&mut self) -> io::Result<()> {
-        let mut buf = [0; 16 * 1024];
         poll_fn(|cx| {
             let mut is_moved = false;
             if self.conn.has_outgoing() {
@@ -167,6 +166,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
                 }
             }
             if !self.is_eof {
+                // Here and not in the future, which is copied from frame to frame.
+                let mut buf = [0; 16 * 1024];
                 if let Poll::Ready(count) = Pin::new(&mut self.io).poll_read(cx, &mut buf)? {
                     self.is_eof = count == 0;
                     self.buf.extend_from_slice(&buf[..count]);
