@@ -17,7 +17,7 @@ use core::fmt;
 
 use crate::decode::{Decoder, Piece};
 use crate::error::ProtocolError;
-use crate::params::is_secret;
+use crate::params::{Escaped, is_secret};
 use crate::telemetry;
 use crate::wire::{BODY_LEN, BeginRequest, EndRequest, Header, RecordType, UnknownType};
 use crate::{Address, Params};
@@ -56,12 +56,12 @@ impl fmt::Debug for Masked<'_> {
                 hidden if shown.is_empty() => (hidden, ""),
                 hidden => (hidden - 1, "?"),
             };
-            let name = format_args!("\"{}\"", name.escape_ascii());
-            let value = shown.escape_ascii();
+            let name = Escaped(name);
             if hidden > 0 {
+                let value = shown.escape_ascii();
                 map.entry(&name, &format_args!("\"{value}{mark}<{hidden} bytes>\""));
             } else {
-                map.entry(&name, &format_args!("\"{value}\""));
+                map.entry(&name, &Escaped(shown));
             }
         }
         map.finish()

@@ -238,7 +238,8 @@ impl fmt::Debug for Params {
     }
 }
 
-struct Escaped<'a>(&'a [u8]);
+/// Bytes for a log, between quotes.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
