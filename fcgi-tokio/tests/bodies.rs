@@ -106,8 +106,10 @@ async fn files_arrive_whole_and_from_where_they_stand() {
 #[tokio::test]
 async fn a_pipe_is_a_file_of_unknown_length() {
     let site = Site::start();
-    let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let body = Body::file(std::fs::File::from(std::os::fd::OwnedFd::from(reader))).await;
+    let (writer, reader) = tokio::net::unix::pipe::pipe().expect("a pipe");
+    let mut writer = std::fs::File::from(writer.into_blocking_fd().expect("its end"));
+    let reader = std::fs::File::from(reader.into_blocking_fd().expect("its other end"));
+    let body = Body::file(reader).await;
     let body = body.expect("a body");
     assert_eq!(body.content_length(), None);
     writer.write_all(b"through a pipe").expect("written");
