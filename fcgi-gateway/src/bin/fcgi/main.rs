@@ -69,3 +69,14 @@ fn end<E: core::fmt::Display>(result: Result<(), E>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// Names of flags that clash, and other mistakes that clap would only tell of at run time.
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}
