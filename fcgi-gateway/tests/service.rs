@@ -15,7 +15,7 @@ use fcgi_gateway::{BuildError, Connection, Gateway};
 use fcgi_test_support::{PhpFpm, Scripts};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use tower_service::Service;
 
 async fn call<B>(gateway: &Gateway, request: Request<B>) -> Response<Bytes>
@@ -164,6 +164,67 @@ async fn bodies_beyond_the_limit_are_refused() {
     assert_eq!(call(&gateway, post(11)).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     // The script was never asked to look at that one.
     assert_eq!(fpm.access_log().lines().count(), 4);
+}
+
+#[tokio::test]
+async fn announced_lengths_beyond_the_limit_are_refused() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let builder = || Gateway::builder(scripts.root()).fpm(fpm.address());
+    let post = |length: usize| {
+        let body = Full::new(Bytes::from(vec![b'x'; length])).map_err(|never| match never {});
+        Request::post("/echo.php").header("Host", "x").body(body).unwrap()
+    };
+    // Short ones are collected, long ones streamed, and spooled ones wait in a file.
+    for stream in [true, false] {
+        for limit in [1000, 200_000] {
+            let limited = builder().max_body(limit as u64).stream_bodies(stream).build().unwrap();
+            let response = call(&limited, post(limit)).await;
+            assert_eq!((response.status(), response.body().len()), (StatusCode::OK, limit));
+            let response = call(&limited, post(limit + 1)).await;
+            assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        }
+    }
+    let unlimited = builder().build().unwrap();
+    assert_eq!(call(&unlimited, post(200_001)).await.body().len(), 200_001);
+    // Those that were refused have not reached PHP.
+    assert_eq!(fpm.access_log().lines().count(), 5);
+}
+
+/// A body that goes on when it is told so.
+struct Held(tokio::sync::oneshot::Receiver<()>);
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.0).poll(cx).map(|_| None)
+    }
+}
+
+#[tokio::test]
+async fn more_spools_than_allowed_are_refused() {
+    let (scripts, fpm) = (Scripts::new(), PhpFpm::start());
+    let gateway =
+        Gateway::builder(scripts.root()).fpm(fpm.address()).max_spools(1).build().unwrap();
+    let (release, held) = tokio::sync::oneshot::channel();
+    let held = Request::post("/echo.php").header("Host", "x").body(Held(held)).unwrap();
+    let mut first = core::pin::pin!(call(&gateway, held));
+    // It has come as far as it can, and has the only place.
+    assert!(core::future::poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await.is_pending());
+    let post = || Request::post("/echo.php").header("Host", "x").body(Pieces(1)).unwrap();
+    let refused = call(&gateway, post()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // What needs no place is served.
+    assert_eq!(call(&gateway, empty("/greeter.php")).await.status(), StatusCode::OK);
+    release.send(()).unwrap();
+    assert_eq!(first.await.status(), StatusCode::OK);
+    assert_eq!(call(&gateway, post()).await.body().len(), 100);
+    let none = Gateway::builder(scripts.root()).fpm(fpm.address()).max_spools(0).build().unwrap();
+    assert_eq!(call(&none, post()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

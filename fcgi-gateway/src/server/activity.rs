@@ -69,10 +69,11 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes came.
+    /// Bytes came. Over HTTP/2 they may well be about the connection alone, as those that answer our settings or a ping, so
+    /// that only the first request is waited for.
     pub(super) fn handle_bytes(&self) {
         let mut state = self.state();
-        if state.requests == 0 && !state.is_in_head {
+        if state.requests == 0 && !state.is_in_head && !state.is_http2 {
             state.is_in_head = true;
             state.since = Instant::now();
         }
@@ -221,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn words_about_an_http2_connection_begin_no_request() {
+        let activity = Activity::new(Instant::now());
+        activity.handle_bytes();
+        assert!(
+            activity.idle_since().is_none() && closes(&activity, 11, false),
+            "in its first head"
+        );
+        activity.handle_request(false, true);
+        activity.handle_request_end(true);
+        activity.handle_bytes();
+        assert!(activity.idle_since().is_some(), "it may make room for another");
+        assert!(!closes(&activity, 19, false) && closes(&activity, 21, false), "idle");
+    }
+
+    #[test]
     fn stopping() {
         let activity = Activity::new(Instant::now());
         assert!(closes(&activity, 0, true), "idle");
@@ -247,10 +263,14 @@ mod tests {
             activity.handle_request_end(false);
         }
         assert!(!closes(&activity, 0, false));
-        for _ in 0..=200 {
+        let activity = Activity::new(Instant::now());
+        let reset = || {
             activity.handle_request(false, true);
             activity.handle_request_end(false);
-        }
+        };
+        (0..200).for_each(|_| reset());
+        assert!(!closes(&activity, 0, false), "the default allows 200");
+        reset();
         assert!(closes(&activity, 0, false));
     }
 }

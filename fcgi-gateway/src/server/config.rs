@@ -95,7 +95,8 @@ impl Config {
     }
 
     /// How long a client may take from the first byte of a request's head to its end, and for the TLS handshake, before its
-    /// connection is closed. Default: 30 s.
+    /// connection is closed. Default: 30 s. Over HTTP/2 this is about the first request; later ones have the
+    /// [idle time](Self::idle_time).
     pub const fn head_time(mut self, time: Duration) -> Self {
         self.head_time = time;
         self
@@ -110,7 +111,9 @@ impl Config {
     /// How long a client may take nothing of an answer before its connection is closed. Default: 60 s, as nginx's
     /// `send_timeout`. `None` or zero waits for ever.
     ///
-    /// A client that does not read holds a worker of the application, which cannot write on.
+    /// A client that does not read holds a worker of the application, which cannot write on. Over HTTP/2 it is the stream
+    /// that is given up, with RST_STREAM, when its client takes less than one piece of the body (mostly 8 to 64 KiB) in
+    /// that time; others of the connection go on.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self
@@ -137,3 +140,24 @@ impl Config {
 
 /// hyper's buffer needs it.
 const SMALLEST_HEAD: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As they are documented.
+    #[test]
+    fn defaults() {
+        let config = Config::default();
+        assert_eq!(
+            (config.max_connections, config.max_streams, config.max_resets),
+            (20_000, 100, 200)
+        );
+        assert_eq!((config.max_head, config.max_headers, config.max_uri), (65_536, 100, 16_384));
+        let seconds = Duration::from_secs;
+        assert_eq!((config.head_time, config.idle_time), (seconds(30), seconds(75)));
+        assert_eq!((config.grace_time, config.drain_time), (seconds(5), seconds(30)));
+        assert_eq!(config.write_timeout, Some(seconds(60)));
+        assert_eq!(config.write_timeout(Duration::ZERO).write_timeout, None);
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +22,7 @@ use super::Config;
 use super::activity::{Activity, Verdict};
 use super::service::{RequestBody, Watched};
 use super::socket::{Socket, Stream};
+use super::streams::Streams;
 use crate::{BoxError, Connection};
 
 /// A client that has just connected.
@@ -152,8 +153,8 @@ impl Patience {
     }
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(config: &Config) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams { write_timeout: config.write_timeout });
     let mut http1 = builder.http1();
     // The times are ours to watch.
     http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(config.max_head);

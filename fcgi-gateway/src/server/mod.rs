@@ -24,6 +24,7 @@ mod connection;
 mod listener;
 mod service;
 mod socket;
+mod streams;
 mod tls;
 
 use core::convert::Infallible;

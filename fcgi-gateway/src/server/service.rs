@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::Config;
 use super::activity::Activity;
+use super::streams::note_output;
 use crate::pages::Page;
 use crate::{Body, BoxError, Connection};
 
@@ -177,12 +178,14 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().source.project() {
+        let frame = match self.project().source.project() {
             SourceProj::Own { body } => body.poll_frame(cx),
             SourceProj::Service { body } => {
                 body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
-        }
+        };
+        note_output(frame.is_ready());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,4 +3,5 @@
 mod limits;
 mod protocols;
 mod stop;
+mod streams;
 mod support;

@@ -36,9 +36,14 @@ impl Running {
     }
 
     pub(crate) fn run(server: Server) -> Self {
+        Self::with(server, service())
+    }
+
+    /// Serves something else.
+    pub(crate) fn with(server: Server, service: Router) -> Self {
         let address = server.local_addr().unwrap_or(([0, 0, 0, 0], 0).into());
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(server.run(service(), async { drop(stopped.await) }));
+        let task = tokio::spawn(server.run(service, async { drop(stopped.await) }));
         Self { address, stop: Some(stop), task }
     }
 
