@@ -14,4 +14,5 @@ mod projects;
 mod security;
 mod supervisor;
 mod support;
+mod tls;
 mod wordpress;

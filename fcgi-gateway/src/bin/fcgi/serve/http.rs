@@ -70,6 +70,10 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) body_timeout: Option<Seconds>,
 
+    /// Most request bodies of unknown length at once; more get 503 [default: 256]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_spools: Option<usize>,
+
     /// Receive request bodies in full before PHP is asked, also those of known length [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) buffer_bodies: Option<bool>,
@@ -102,6 +106,10 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) write_timeout: Option<Seconds>,
 
+    /// When stopping, wait so long for the rest of requests [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) grace_timeout: Option<Seconds>,
+
     /// When stopping, wait so long for answers under way [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain_timeout: Option<Seconds>,
@@ -112,13 +120,15 @@ impl HttpArgs {
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, http2,
-            max_body, min_body_rate, body_timeout, buffer_bodies, max_head, max_headers, max_uri, max_clients,
-            head_timeout, keep_alive_timeout, write_timeout, drain_timeout,
+            max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, max_head, max_headers, max_uri, max_clients,
+            head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
 
     /// Listens. Without an address it is 8080 of this machine, or when that is taken the next port that is free.
-    pub(crate) async fn bind(&self) -> Result<Server, ServeError> {
+    ///
+    /// The certificate comes as well, to be read again when asked for.
+    pub(crate) async fn bind(&self) -> Result<(Server, Option<Tls>), ServeError> {
         self.check()?;
         let tls = self.tls()?;
         let mut listeners = Vec::new();
@@ -140,7 +150,7 @@ impl HttpArgs {
                 }
             }
         }
-        if let Some(tls) = tls {
+        if let Some(tls) = &tls {
             listeners = listeners.into_iter().map(|listener| listener.tls(tls.clone())).collect();
         }
         if let Some(address) = &self.redirect_from {
@@ -153,7 +163,7 @@ impl HttpArgs {
             return Err(ServeError::Site("there is nothing to listen on".to_owned()));
         };
         let server = listeners.fold(Server::new(first), Server::listen);
-        Ok(server.config(self.config()))
+        Ok((server.config(self.config()), tls))
     }
 
     /// What clap finds in flags may also come together from flags and the file.
@@ -209,6 +219,7 @@ impl HttpArgs {
             head_timeout => head_time(|Seconds(time)| time),
             keep_alive_timeout => idle_time(|Seconds(time)| time),
             write_timeout => write_timeout(|Seconds(time)| time),
+            grace_timeout => grace_time(|Seconds(time)| time),
             drain_timeout => drain_time(|Seconds(time)| time),
         );
         config
@@ -237,6 +248,9 @@ impl HttpArgs {
         }
         if let Some(Seconds(time)) = self.body_timeout {
             gateway = gateway.body_timeout(time);
+        }
+        if let Some(bodies) = self.max_spools {
+            gateway = gateway.max_spools(bodies);
         }
         if let Some(buffer) = self.buffer_bodies {
             gateway = gateway.stream_bodies(!buffer);

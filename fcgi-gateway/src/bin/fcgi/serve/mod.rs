@@ -28,7 +28,7 @@ use core::pin::pin;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use fcgi_gateway::server::Server;
+use fcgi_gateway::server::{Server, Tls};
 use fcgi_gateway::sites::Sites;
 
 use self::config::Config;
@@ -53,7 +53,7 @@ use self::upstream::UpstreamArgs;
     fcgi serve --fpm php:9000 --fpm-root /var/www/html --listen 0.0.0.0:8080\n  \
     fcgi serve --config /etc/fcgi.toml --check-config\n\n\
     Ctrl-C or SIGTERM stops it: answers under way may end first; a second one stops at once.\n\
-    SIGHUP reads the settings again. RUST_LOG=debug logs more. --help lists all options, -h the usual ones.")]
+    SIGHUP reads the settings and the certificate again. RUST_LOG=debug logs more. --help lists all options, -h the usual ones.")]
 pub(crate) struct ServeArgs {
     /// Folder of the project [default: the current one]
     folder: Option<PathBuf>,
@@ -117,7 +117,7 @@ pub(crate) fn main(args: &ServeArgs) -> Result<(), ServeError> {
 async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
     // Before PHP is started: a port in use is found at once.
-    let server = config.settings.http.bind().await?;
+    let (server, tls) = config.settings.http.bind().await?;
     let roots = Vec::from_iter(sites.iter().map(|site| site.root.display().to_string()));
     let mut running = Running::new(Ops::start(&config.settings.ops, roots.join(", ")).await?);
     tokio::select! {
@@ -127,7 +127,7 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
     let result = match running.table(sites) {
         Ok(table) => {
             greet(&server, sites, &running);
-            serve(args, server, Sites::new(table), &mut running, &mut signals).await;
+            serve(args, server, tls.as_ref(), Sites::new(table), &mut running, &mut signals).await;
             Ok(())
         }
         Err(error) => Err(error),
@@ -139,6 +139,7 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
 async fn serve(
     args: &ServeArgs,
     server: Server,
+    tls: Option<&Tls>,
     served: Sites,
     running: &mut Running,
     signals: &mut Signals,
@@ -153,6 +154,9 @@ async fn serve(
         match news {
             News::Stop => break,
             News::Reload => {
+                if let Some(Err(error)) = tls.map(Tls::reload) {
+                    tracing::error!("{error}; the old certificate stays in use");
+                }
                 let changed = async {
                     let (_, sites) = args.load()?;
                     running.change(&sites, &served).await
