@@ -6,6 +6,7 @@ use core::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower_http::compression::CompressionBody;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use crate::BoxError;
@@ -45,6 +46,8 @@ pin_project! {
         File { #[pin] file: ServeFileSystemResponseBody },
         /// Boxed, as it is large and most answers are short.
         App { app: Box<AppBody> },
+        /// Any other, compressed.
+        Compressed { body: Pin<Box<CompressionBody<Body>>> },
     }
 }
 
@@ -67,6 +70,10 @@ impl Body {
 
     pub(crate) const fn app(app: Box<AppBody>) -> Self {
         Self::new(Source::App { app })
+    }
+
+    pub(crate) fn compressed(body: CompressionBody<Self>) -> Self {
+        Self::new(Source::Compressed { body: Box::pin(body) })
     }
 
     /// Counts what is sent, and tells of the end. One that is over now is told of at once.
@@ -102,6 +109,7 @@ impl http_body::Body for Body {
             SourceProj::App { app } => {
                 ready!(Pin::new(&mut **app).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
+            SourceProj::Compressed { body } => ready!(body.as_mut().poll_frame(cx)),
         };
         if let Some(watch) = this.watch {
             match &frame {
@@ -119,12 +127,13 @@ impl http_body::Body for Body {
             Source::Full { data } => data.is_none(),
             Source::File { file } => file.is_end_stream(),
             Source::App { app } => app.is_end_stream(),
+            Source::Compressed { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Absent | Source::App { .. } => SizeHint::default(),
+            Source::Absent | Source::App { .. } | Source::Compressed { .. } => SizeHint::default(),
             Source::Full { data } => {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
@@ -140,6 +149,7 @@ impl core::fmt::Debug for Source {
             Self::Full { .. } => "Full",
             Self::File { .. } => "File",
             Self::App { .. } => "App",
+            Self::Compressed { .. } => "Compressed",
         })
     }
 }

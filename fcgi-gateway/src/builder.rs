@@ -43,6 +43,7 @@ pub struct Builder {
     variables: Variables,
     timeout: Option<Duration>,
     inbound: Inbound,
+    compresses: bool,
     trusted_proxies: Option<TrustedProxies>,
     server_software: String,
 }
@@ -69,6 +70,7 @@ impl Builder {
             variables: Variables::default(),
             timeout: Some(Duration::from_secs(60)),
             inbound: Inbound::default(),
+            compresses: false,
             trusted_proxies: None,
             server_software: SERVER_SOFTWARE.to_owned(),
         }
@@ -294,6 +296,23 @@ impl Builder {
         self
     }
 
+    /// Whether answers are compressed for clients that ask for it, with gzip, Brotli or Zstandard. Default: no.
+    ///
+    /// Text, JSON, XML, scripts, fonts and the like are, from 256 bytes on. What a script flushes still reaches the client
+    /// at once. Left alone are answers with `X-Accel-Buffering: no`, server-sent events, images, parts of a file, what is
+    /// compressed already, and what `Cache-Control: no-transform` or a digest keeps from being changed. A strong `ETag`
+    /// becomes a weak one.
+    ///
+    /// **Compression tells secrets**: who can make a visitor's browser send requests, and sees how long the answers are, can
+    /// guess what is in a page that also shows a part of the request ([BREACH]), such as a token against forged forms. Say
+    /// yes where pages with secrets do not show what came with the request, or mask their tokens anew each time.
+    ///
+    /// [BREACH]: https://www.breachattack.com/
+    pub fn compress(mut self, compresses: bool) -> Self {
+        self.compresses = compresses;
+        self
+    }
+
     /// Whose word counts about the client's address, scheme and host, when the server itself is behind a proxy; see
     /// [`fcgi_proto::cgi::proxies`]. Their clients cannot send such headers past them then. Default: nobody's, and
     /// `X-Forwarded-For` and the like reach the application as the headers they are.
@@ -368,6 +387,7 @@ impl Builder {
             trace: self.trace,
             is_development: self.is_development,
             inbound: self.inbound,
+            compresses: self.compresses,
             trusted_proxies: self.trusted_proxies,
             server_software: self.server_software,
         })))

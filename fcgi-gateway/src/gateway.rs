@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use crate::builder::Builder;
 use crate::check;
+use crate::compress::compress;
 use crate::files::Files;
 use crate::folder::{Folder, Release};
 use crate::handoff::{Found, Handoff};
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) trace: TraceContext,
     pub(crate) is_development: bool,
     pub(crate) inbound: Inbound,
+    pub(crate) compresses: bool,
     pub(crate) trusted_proxies: Option<TrustedProxies>,
     pub(crate) server_software: String,
 }
@@ -187,6 +189,9 @@ impl Inner {
                 context.set_failure(failure.cause());
                 failure.response(&parts.headers, shown, self.is_development)
             });
+        if self.compresses {
+            response = compress(parts, response).await;
+        }
         if let Some(id) = shown {
             response.headers_mut().insert(RequestId::HEADER, id.to_header());
         }

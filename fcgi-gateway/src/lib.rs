@@ -61,6 +61,7 @@
 mod body;
 mod builder;
 mod check;
+mod compress;
 mod connection;
 mod deny;
 mod files;

@@ -13,6 +13,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::app_body::AppBody;
 use crate::Body;
+use crate::compress::Unbuffered;
 use crate::handoff::{Found, Handoff, NotSent};
 use crate::observe::Context;
 use crate::pages::Page;
@@ -73,6 +74,9 @@ pub(super) async fn to_http<'h>(
     *response.status_mut() = status;
     if let Some(reason) = reason(&head, status) {
         response.extensions_mut().insert(reason);
+    }
+    if is_unbuffered(&head) {
+        response.extensions_mut().insert(Unbuffered);
     }
     copy_headers(&head, response.headers_mut());
     // The one has no length, the other always that of nothing (RFC 9110, sections 8.6 and 15.3.6).
@@ -181,6 +185,10 @@ fn is_for_server(name: &str) -> bool {
         name.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
     };
     starts("x-accel-") || starts("x-sendfile") || starts("x-lighttpd-send-")
+}
+
+fn is_unbuffered(head: &ResponseHead) -> bool {
+    head.get_all("x-accel-buffering").any(|value| value.trim_ascii().eq_ignore_ascii_case(b"no"))
 }
 
 fn is_named_by_connection(head: &ResponseHead, name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The gateway over HTTP: `fcgi serve` as a process, with real and made-up applications behind it.
 
 mod cli;
+mod compression;
 mod dev;
 mod environments;
 mod failures;

@@ -78,6 +78,10 @@ pub(crate) struct HttpArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) buffer_bodies: Option<bool>,
 
+    /// Compress answers for clients that ask for it; read in the documentation when not to (BREACH) [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) compress: Option<bool>,
+
     /// Longest head of a request, all header fields together; longer ones get 431 [default: 64K]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_head: Option<Size>,
@@ -120,7 +124,7 @@ impl HttpArgs {
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, http2,
-            max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, max_head, max_headers, max_uri, max_clients,
+            max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
             head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
@@ -254,6 +258,9 @@ impl HttpArgs {
         }
         if let Some(buffer) = self.buffer_bodies {
             gateway = gateway.stream_bodies(!buffer);
+        }
+        if let Some(compress) = self.compress {
+            gateway = gateway.compress(compress);
         }
         // Checked when the sockets were opened.
         if let Ok(Some(proxies)) = self.proxies() {
