@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinSet;
 
 use super::config::PoolSize;
 use super::find::{Php, PhpKind};
@@ -66,6 +67,8 @@ pub(super) struct Process {
     /// Also the number of the process group that its workers are in.
     pid: Pid,
     log: Arc<Log>,
+    /// They follow what it prints, each to the end of its pipe.
+    followers: JoinSet<()>,
     guard: Option<Guard>,
 }
 
@@ -88,16 +91,17 @@ impl Process {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
         let log = Arc::new(Log::new(plan.php.kind));
+        let mut followers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(Arc::clone(&log).follow(stdout));
+            followers.spawn(Arc::clone(&log).follow(stdout));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(Arc::clone(&log).follow(stderr));
+            followers.spawn(Arc::clone(&log).follow(stderr));
         }
         let guard = Guard::start(pid, &plan.folder)
             .inspect_err(|error| tracing::warn!(%error, "PHP would survive a killed gateway: no guard process"))
             .ok();
-        Ok(Self { child, pid, log, guard })
+        Ok(Self { child, pid, log, followers, guard })
     }
 
     /// Waits for the end of the main process. May be dropped and called again.
@@ -105,8 +109,16 @@ impl Process {
         self.child.wait().await
     }
 
-    pub(super) fn last_words(&self) -> String {
+    /// What it printed last. Its end may be known before all of that has been read, so this waits for the rest; not for
+    /// long, since workers that it left behind hold the pipes too.
+    pub(super) async fn last_words(&mut self) -> String {
+        self.read_rest().await;
         self.log.last_lines().join("\n")
+    }
+
+    async fn read_rest(&mut self) {
+        let read = async { while self.followers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WORDS_TIME, read).await;
     }
 
     /// Tells php-fpm to read its settings anew and replace its workers, each after its request.
@@ -135,11 +147,15 @@ impl Process {
             }
         };
         let _ = tokio::time::timeout(GONE_TIME, gone).await;
+        self.read_rest().await;
         if let Some(guard) = self.guard.take() {
             guard.dismiss().await;
         }
     }
 }
+
+/// How long the last words of a PHP that has ended may take to arrive.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// How long killed workers may take to vanish.
 const GONE_TIME: Duration = Duration::from_millis(500);

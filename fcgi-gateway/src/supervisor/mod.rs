@@ -128,7 +128,7 @@ impl Supervisor {
         let mut process = Process::start(&plan)
             .map_err(|source| StartError::Spawn { program: program.clone(), source })?;
         if !is_ready(&plan, &mut process).await {
-            let last_words = process.last_words();
+            let last_words = process.last_words().await;
             process.stop().await;
             return Err(StartError::NotReady { program, last_words });
         }

@@ -64,6 +64,8 @@ impl WebServer {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let output = File::create(folder.path().join(OUTPUT)).expect("a file can be made");
         let mut command = (plan.command)(folder.path(), address.port());
+        // Cargo sets it for tests, and Apache passes it on to scripts.
+        command.env_remove("LD_LIBRARY_PATH");
         command.stdout(output.try_clone().expect("a file can be shared")).stderr(output);
         let mut service = Service::spawn(&mut command, plan.quit, folder.path());
         let is_up =
