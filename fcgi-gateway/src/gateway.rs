@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::TrustedProxies;
+use fcgi_proto::cgi::proxies::Forwarding;
 use fcgi_proto::cgi::script::percent_decode;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -179,7 +180,13 @@ impl Inner {
         let id = self.identify.identify(&mut parts.headers, is_trusted);
         self.trace.apply(&mut parts.headers);
         let context = Context::new(id, &parts, self.observers.clone());
-        let watch = Watch::begin(&context, parts);
+        // What cannot be right is refused later; the log then names the proxy.
+        let client = Some(&self.observers)
+            .filter(|observers| !observers.is_empty())
+            .and_then(|_| proxy::forwarding(&parts, self).ok().flatten())
+            .filter(Forwarding::is_believed)
+            .map(|forwarding| forwarding.remote_addr());
+        let watch = Watch::begin(&context, parts, client);
         let parts = watch.parts();
         let shown = Some(context.id()).filter(|_| self.identify == Identify::On);
         let mut response = self

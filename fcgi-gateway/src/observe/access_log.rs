@@ -227,6 +227,7 @@ mod tests {
         Record {
             id: Identify::On.identify(&mut HeaderMap::new(), false),
             parts,
+            client: None,
             began: SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_109_127_123),
             status: 418,
             outcome: Outcome::Cut,

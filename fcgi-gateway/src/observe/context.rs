@@ -1,6 +1,7 @@
 //! What is kept of a request while it is answered.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +103,7 @@ const STDERR_LINES: usize = 20;
 pub(crate) struct Watch {
     context: Arc<Context>,
     parts: Parts,
+    client: Option<SocketAddr>,
     began: SystemTime,
     started: Instant,
     status: u16,
@@ -113,7 +115,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn begin(context: &Arc<Context>, parts: Parts) -> Self {
+    /// `client` is who a trusted proxy says it is.
+    pub(crate) fn begin(context: &Arc<Context>, parts: Parts, client: Option<SocketAddr>) -> Self {
         let began = SystemTime::now();
         let is_observed = !context.observers.is_empty();
         if is_observed {
@@ -127,6 +130,7 @@ impl Watch {
         Self {
             context: Arc::clone(context),
             parts,
+            client,
             began,
             started: Instant::now(),
             status: CLIENT_CLOSED_REQUEST,
@@ -177,6 +181,7 @@ impl Watch {
         let record = Record {
             id: self.context.id.clone(),
             parts: core::mem::replace(&mut self.parts, Request::new(()).into_parts().0),
+            client: self.client,
             began: self.began,
             status: self.status,
             outcome,

@@ -14,6 +14,7 @@ use crate::Connection;
 pub struct Record {
     pub(super) id: RequestId,
     pub(super) parts: Parts,
+    pub(super) client: Option<SocketAddr>,
     pub(super) began: SystemTime,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
@@ -81,10 +82,11 @@ impl Record {
         self.parts.version
     }
 
-    /// The client, where the server told.
+    /// The client: what a trusted proxy says, else the other end of the connection, where the server told.
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.parts.extensions.get::<Connection>().and_then(Connection::remote)
+        let connection = || self.parts.extensions.get::<Connection>().and_then(Connection::remote);
+        self.client.or_else(connection)
     }
 
     /// The host that was asked for.

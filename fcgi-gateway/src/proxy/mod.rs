@@ -7,7 +7,7 @@ mod response;
 mod stderr;
 
 pub(crate) use self::app_body::AppBody;
-pub(crate) use self::request::{Place, Variables};
+pub(crate) use self::request::{Place, Variables, forwarding};
 pub(crate) use self::response::Answer;
 
 use std::sync::Arc;

@@ -92,7 +92,10 @@ pub(super) fn environment(
 }
 
 /// What the proxies say whom the site trusts, if it trusts any.
-fn forwarding<'a>(parts: &'a Parts, gateway: &Inner) -> Result<Option<Forwarding<'a>>, Page> {
+pub(crate) fn forwarding<'a>(
+    parts: &'a Parts,
+    gateway: &Inner,
+) -> Result<Option<Forwarding<'a>>, Page> {
     let connection = parts.extensions.get::<Connection>();
     let (Some(connection), Some(proxies)) = (connection, &gateway.trusted_proxies) else {
         return Ok(None);

@@ -7,6 +7,7 @@ use fcgi_gateway::observe::{AccessLog, Event, Events, LogFile, LogFormat, Metric
 use fcgi_gateway::operations::Operations;
 use fcgi_gateway::server::Server;
 use fcgi_gateway::{Builder, Connection as Socket, Gateway};
+use fcgi_proto::cgi::TrustedProxies;
 use fcgi_test_support::http::{Connection, Request};
 use fcgi_test_support::{PhpFpm, Scripts, wait_until};
 
@@ -150,6 +151,25 @@ fn a_trusted_proxy_names_requests() {
         request.extensions_mut().insert(socket.trusted(is_trusted));
         let response = running.runtime.block_on(running.gateway.clone().call(request)).unwrap();
         assert_eq!(response.headers()["x-request-id"] == "from-the-edge", is_taken);
+    }
+}
+
+/// Behind a load balancer, a log of the load balancer's address is of no use.
+#[test]
+fn records_name_the_client_that_a_trusted_proxy_tells_of() {
+    for (trusted, remote) in [("127.0.0.0/8", "203.0.113.9"), ("192.0.2.0/24", "127.0.0.1")] {
+        let proxies = TrustedProxies::new([trusted.parse().unwrap()]);
+        let (running, _scripts, _fpm) = site(|gateway| gateway.trusted_proxies(proxies));
+        let request = |value| {
+            let request = Request::get("/zero.php").header("X-Forwarded-For", value);
+            let _ = request.send(running.address);
+        };
+        request("198.51.100.7, 203.0.113.9");
+        let records = running.records(1);
+        assert_eq!(records[0].remote().unwrap().ip().to_string(), remote);
+        // A request that is refused for what it says is the proxy's.
+        request("no address");
+        assert_eq!(running.records(2)[1].remote().unwrap().ip().to_string(), "127.0.0.1");
     }
 }
 

@@ -12,6 +12,8 @@ use super::{ServeError, php};
 
 /// Builds everything that needs neither a port nor PHP, and prints it.
 pub(super) fn check(config: &Config, sites: &[Site]) -> Result<(), ServeError> {
+    config.settings.http.check()?;
+    config.settings.ops.check()?;
     let nobody = [Address::Unix("/".to_owned())];
     let mut table = Table::new();
     for site in sites {

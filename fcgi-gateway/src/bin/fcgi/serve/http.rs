@@ -133,7 +133,7 @@ impl HttpArgs {
     ///
     /// The certificate comes as well, to be read again when asked for.
     pub(crate) async fn bind(&self) -> Result<(Server, Option<Tls>), ServeError> {
-        self.check()?;
+        self.check_together()?;
         let tls = self.tls()?;
         let mut listeners = Vec::new();
         match &self.listen {
@@ -170,8 +170,18 @@ impl HttpArgs {
         Ok((server.config(self.config()), tls))
     }
 
+    /// Finds what would keep it from listening, without a port: what does not fit together, addresses that are none, and
+    /// certificates that cannot be used.
+    pub(crate) fn check(&self) -> Result<(), ServeError> {
+        self.check_together()?;
+        self.listen.iter().flatten().chain(&self.redirect_from).try_for_each(|address| {
+            if address.starts_with("unix:") { Ok(()) } else { value::check_address(address) }
+        })?;
+        self.tls().map(drop)
+    }
+
     /// What clap finds in flags may also come together from flags and the file.
-    fn check(&self) -> Result<(), ServeError> {
+    pub(super) fn check_together(&self) -> Result<(), ServeError> {
         let has_tls = self.tls_cert.is_some() || self.tls_self_signed == Some(true);
         let problem = if self.tls_cert.is_some() != self.tls_key.is_some() {
             "tls-cert and tls-key belong together"
@@ -262,7 +272,7 @@ impl HttpArgs {
         if let Some(compress) = self.compress {
             gateway = gateway.compress(compress);
         }
-        // Checked when the sockets were opened.
+        // Checked before, at the start and whenever the settings are read again.
         if let Ok(Some(proxies)) = self.proxies() {
             gateway = gateway.trusted_proxies(proxies);
         }

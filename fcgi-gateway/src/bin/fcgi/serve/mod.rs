@@ -158,7 +158,9 @@ async fn serve(
                     tracing::error!("{error}; the old certificate stays in use");
                 }
                 let changed = async {
-                    let (_, sites) = args.load()?;
+                    let (config, sites) = args.load()?;
+                    // Proxies that cannot be read would else be forgotten, and every client be the proxy.
+                    config.settings.http.check_together()?;
                     running.change(&sites, &served).await
                 };
                 let changed = tokio::select! {

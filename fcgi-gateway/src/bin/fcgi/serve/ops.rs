@@ -75,6 +75,11 @@ impl OpsArgs {
         }
     }
 
+    /// Finds what would keep it from starting, without a port or a file.
+    pub(super) fn check(&self) -> Result<(), ServeError> {
+        self.ops_listen.as_deref().map_or(Ok(()), value::check_address)
+    }
+
     pub(crate) fn apply(&self, gateway: Builder) -> Builder {
         gateway
             .request_ids(self.request_ids.unwrap_or(true))

@@ -8,6 +8,19 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::error::ServeError;
+
+/// Whether something can be listened on may depend on the moment; whether it is an address does not.
+pub(super) fn check_address(address: &str) -> Result<(), ServeError> {
+    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(ServeError::Config(format!(
+            "cannot listen on {address:?}; expected HOST:PORT, such as 127.0.0.1:8080"
+        ))),
+    }
+}
+
 /// A time in whole or fractional seconds: `30`, `0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seconds(pub(crate) Duration);
