@@ -145,3 +145,25 @@ fn what_to_try_and_what_is_a_script() {
     assert_eq!((response.status, response.text().trim()), (403, "Access denied."));
     assert_eq!(serve.get("/page.php").status, 404);
 }
+
+/// Forgotten proxies would make every client the proxy.
+#[test]
+fn a_reload_with_proxies_that_cannot_be_read_changes_nothing() {
+    let (sites, fpm) = (Scripts::empty(), PhpFpm::start());
+    sites.add("site/index.php", "<?php echo $_SERVER['REMOTE_ADDR'];");
+    let settings = |network: &str| {
+        let upstream = format!("[upstream]\nfpm = \"{}\"\n", fpm.address());
+        let http = format!("[http]\ntrusted-proxy = [\"{network}\"]\n");
+        sites.add("fcgi.toml", format!("{upstream}[site]\nroot = \"site\"\n{http}"))
+    };
+    let file = settings("127.0.0.0/8");
+    let serve =
+        Serve::launch(fcgi().args(["serve", "--listen", "127.0.0.1:0", "--config", file.as_ref()]));
+    let client =
+        || Request::get("/").header("X-Forwarded-For", "203.0.113.9").send(serve.address()).text();
+    assert_eq!(client(), "203.0.113.9");
+    settings("127.0.0.0/88");
+    serve.signal(rustix::process::Signal::HUP);
+    serve.wait_for_log("everything stays as it was: trusted-proxy 127.0.0.0/88");
+    assert_eq!(client(), "203.0.113.9");
+}
