@@ -13,7 +13,8 @@ use crate::client::Caller;
 /// A [`Pool`] together with its connections, which it hands out: what every adapter's pool holds behind its lock.
 ///
 /// `L` is the adapter's connection for one request at a time: idle it is here, in use it is with whoever uses it. A
-/// connection that requests share is a [`Caller`](crate::client::Caller) of its session, of which each user gets a clone. Callers that wait are told through [`poll_turn`](Self::poll_turn), which is to be called
+/// connection that requests share is a [`Caller`] of its session, of which each user gets a clone. Callers that wait are
+/// told through [`poll_turn`](Self::poll_turn), which is to be called
 /// after every other call, and when [`poll_timeout`](Self::poll_timeout) has passed.
 ///
 /// ```

@@ -65,7 +65,7 @@ where
 ///
 /// # The request
 /// Method, target, version and headers are what the client sent to the web server; see
-/// [`request_head`](fcgi_proto::server::http::request_head) for the rules. The body streams, and ends with an error when
+/// [`request_head`] for the rules. The body streams, and ends with an error when
 /// it is cut off or shorter than CONTENT_LENGTH. Among the extensions are the CGI variables ([`Params`]), the client's
 /// address ([`RemoteAddr`]) and the signal of an abort ([`Aborted`](super::Aborted)). For axum's `ConnectInfo` copy the
 /// address:
