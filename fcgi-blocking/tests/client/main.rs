@@ -5,3 +5,4 @@ mod reading;
 
 fcgi_test_support::client_tests!(adapter::Blocking);
 fcgi_test_support::pool_tests!(adapter::Blocking);
+fcgi_test_support::shared_connection_tests!(adapter::Blocking);

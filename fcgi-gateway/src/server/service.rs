@@ -69,10 +69,17 @@ fn length(uri: &Uri) -> usize {
     uri.path_and_query().map_or(0, |target| target.as_str().len())
 }
 
+/// Whether a certificate authority asks for a token (RFC 8555, section 8.3); anything else may lead elsewhere.
+fn is_challenge(target: &str) -> bool {
+    let token = target.strip_prefix("/.well-known/acme-challenge/");
+    token
+        .is_some_and(|token| token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
+}
+
 /// To the same place by HTTPS.
 fn redirect(parts: &http::request::Parts, port: u16) -> Option<Response<Body>> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    if target.starts_with("/.well-known/acme-challenge/") {
+    if is_challenge(target) {
         return None;
     }
     if let Err(page) = crate::check::request(parts) {
@@ -246,5 +253,22 @@ impl http_body::Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.end(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_challenge;
+
+    #[test]
+    fn only_tokens_are_answered_in_the_clear() {
+        assert!(is_challenge("/.well-known/acme-challenge/LoqXcYV8-q5_zM"));
+        for target in [
+            "/",
+            "/.well-known/acme-challenge/../../index.php",
+            "/.well-known/acme-challenge/%2e%2e/x",
+        ] {
+            assert!(!is_challenge(target), "{target}");
+        }
     }
 }
