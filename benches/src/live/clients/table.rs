@@ -33,10 +33,10 @@ fn write_goals(out: &mut String, measured: &Measured) {
     for goal in goals::all(measured) {
         let sign = if goal.is_least { "≥" } else { "≤" };
         let met = if goal.is_met() { "met" } else { "**not met**" };
-        let line =
-            format!("| {} | {sign} {:.4} | {:.2} | {met} |\n", goal.title, goal.limit, goal.found);
-        // Two digits where there are no more.
-        out.push_str(&line.replace("00 |", " |"));
+        out.push_str(&format!(
+            "| {} | {sign} {:.2} | {:.2} | {met} |\n",
+            goal.title, goal.limit, goal.found
+        ));
     }
 }
 
