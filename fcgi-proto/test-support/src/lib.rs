@@ -17,6 +17,7 @@
 //! which is tens of milliseconds.
 
 pub mod client;
+pub mod examples;
 pub mod http;
 pub mod launch;
 
