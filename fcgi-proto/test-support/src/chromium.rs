@@ -51,7 +51,15 @@ struct Loading {
     loader: Value,
     is_idle: bool,
     /// What was asked for and has not ended, by id.
-    open: BTreeMap<String, String>,
+    open: BTreeMap<String, Asked>,
+}
+
+/// What a page has asked for.
+#[derive(Debug)]
+struct Asked {
+    url: String,
+    /// Of the document that asks.
+    loader: Value,
 }
 
 impl Chromium {
@@ -90,7 +98,7 @@ impl Chromium {
     ///
     /// # Panics
     ///
-    /// When the address cannot be opened at all, or after a minute.
+    /// When the address cannot be opened at all, or after a long silence.
     pub fn open(&mut self, url: &str) {
         let before = self.page.documents;
         let opened = self.call("Page.navigate", &json!({"url": url}));
@@ -102,7 +110,7 @@ impl Chromium {
     ///
     /// # Panics
     ///
-    /// When the script throws, or after a minute without a new page.
+    /// When the script throws, or after a long silence.
     pub fn leave(&mut self, script: &str) {
         let before = self.page.documents;
         self.evaluate(script);
@@ -192,6 +200,9 @@ impl Chromium {
                 self.page.documents += 1;
                 self.page.loader = params["frame"]["loaderId"].clone();
                 self.page.is_idle = false;
+                // What the page before it still waited for is not always told to have ended.
+                let loader = &self.page.loader;
+                self.page.open.retain(|_, asked| asked.loader == *loader);
             }
             "Page.lifecycleEvent"
                 if params["name"] == IDLE && params["loaderId"] == self.page.loader =>
@@ -200,7 +211,8 @@ impl Chromium {
             }
             // Such a stream has no end.
             "Network.requestWillBeSent" if params["type"] != "EventSource" => {
-                self.page.open.insert(id(), text(&params["request"]["url"]));
+                let (url, loader) = (text(&params["request"]["url"]), params["loaderId"].clone());
+                self.page.open.insert(id(), Asked { url, loader });
             }
             "Network.responseReceived" => {
                 let status = params["response"]["status"].as_u64().unwrap_or_default();
@@ -212,8 +224,9 @@ impl Chromium {
                 self.page.open.remove(&id());
             }
             "Network.loadingFailed" => {
-                let url = self.page.open.remove(&id()).unwrap_or_default();
+                let asked = self.page.open.remove(&id());
                 if params["canceled"] != true {
+                    let url = asked.map(|asked| asked.url).unwrap_or_default();
                     self.fail(url, text(&params["errorText"]));
                 }
             }
@@ -292,5 +305,5 @@ fn text(value: &Value) -> String {
 /// At most two requests have been open for half a second; the rest is in [`Loading::open`].
 const IDLE: &str = "networkAlmostIdle";
 const LOG: &str = "chromium.log";
-/// Long, for machines with better things to do.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Long, for machines with better things to do; and longer than a server's own limits, which tell more.
+const LIMIT: Duration = Duration::from_secs(150);
