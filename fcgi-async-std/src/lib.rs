@@ -37,8 +37,7 @@ mod socket;
 mod time;
 
 pub use client::{
-    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody,
-    SharedConnection, call,
+    AsCompleted, Body, Client, Metrics, Multipart, Pool, Request, Response, ResponseBody, call,
 };
 pub use fcgi_proto::cgi::{FullResponse, ResponseHead};
 pub use fcgi_proto::client::{Chunk, End, MAX_CALL_BODY, Timings};

@@ -43,6 +43,22 @@ impl Stream {
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Ready when a read would bring something, or seems to.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_readable(cx),
+            Self::Unix(stream) => stream.poll_readable(cx),
+        }
+    }
+
+    /// Ready when a write would take something, or seems to.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_writable(cx),
+            Self::Unix(stream) => stream.poll_writable(cx),
+        }
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),

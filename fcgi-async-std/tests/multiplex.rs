@@ -62,9 +62,7 @@ fn shared(address: Address, connections: usize) -> Pool {
     let config = PoolConfig::default().max_connections(connections).queue_timeout(None);
     let config = config.multiplex(NonZeroU16::new(16).expect("not 0"));
     let limits = Timeouts::default().with_queue(None);
-    Pool::new([address], config)
-        .timeouts(limits)
-        .spawn_with(|connection| spawn(connection).detach())
+    Pool::new([address], config).timeouts(limits)
 }
 
 fn post(body: Vec<u8>) -> Request {
@@ -167,7 +165,7 @@ fn d11_php_fpm_says_no_and_is_used_as_ever() {
         let fpm = PhpFpm::builder().workers(2).start();
         let config = PoolConfig::default().negotiate(Negotiate::Throwaway).max_connections(4);
         let address: Address = fpm.address().parse().expect("an address");
-        let pool = Pool::new([address], config).spawn_with(|connection| spawn(connection).detach());
+        let pool = Pool::new([address], config);
         let mut tasks = Vec::new();
         for _ in 0..20 {
             let (pool, request) = (pool.clone(), Request::get(scripts.path("greeter.php?who=you")));
@@ -185,8 +183,7 @@ fn d11_an_application_that_says_yes_is_shared() {
         for negotiate in [Negotiate::Throwaway, Negotiate::Inline] {
             let (address, _folder) = serve().await;
             let config = PoolConfig::default().negotiate(negotiate);
-            let pool =
-                Pool::new([address], config).spawn_with(|connection| spawn(connection).detach());
+            let pool = Pool::new([address], config);
             pool.call(post(vec![1])).await.expect("an answer");
             let first = pool.execute(post(vec![2])).await.expect("a head");
             let second = pool.execute(post(vec![3])).await.expect("a head");

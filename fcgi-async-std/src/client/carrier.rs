@@ -1,7 +1,9 @@
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Instant;
 
 use bytes::Buf;
@@ -11,62 +13,139 @@ use fcgi_proto::{Address, Params};
 use super::clock::Line;
 use crate::io::{ReadBuf, poll_write};
 use crate::socket::Stream;
-use crate::time::{Budget, until};
+use crate::time::until;
 
 /// How much is read at once from a connection that requests share.
 const READ_SIZE: usize = 32 * 1024;
-
-/// A connection that requests share, to be run by an executor; see [`Pool::spawn_with`](super::Pool::spawn_with).
-///
-/// It is over when nobody needs the connection any more. Dropping it before ends its requests with an error.
-#[must_use = "requests wait until it is polled"]
-pub struct SharedConnection(Pin<Box<dyn Future<Output = ()> + Send>>);
-
-impl SharedConnection {
-    pub(super) fn new(carrier: Carrier) -> Self {
-        Self(Box::pin(carrier.run()))
-    }
-}
-
-impl Future for SharedConnection {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl std::fmt::Debug for SharedConnection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedConnection").finish_non_exhaustive()
-    }
-}
+/// How often in a row a connection may read or write before the reactor serves others.
+const TURNS: u32 = 32;
 
 /// Carries bytes between a socket and its session, until nobody needs the connection any more.
+///
+/// It is the waker of its own socket, so that it needs neither a task nor an executor: whoever drives the reactor carries
+/// the bytes, which is `async-io`'s own thread if nobody else does. Nothing in here waits.
 pub(super) struct Carrier {
-    pub(super) io: Stream,
-    pub(super) session: Session,
-    pub(super) line: Line,
-    pub(super) epoch: Instant,
+    /// Gone once the connection is over, and with it what keeps this here: the wakers in the session and at the socket.
+    work: Mutex<Option<Work>>,
+    /// How often it was called since somebody runs it, who goes round again for them.
+    calls: AtomicUsize,
 }
 
+struct Work {
+    io: Stream,
+    session: Session,
+    line: Line,
+    epoch: Instant,
+    buf: ReadBuf,
+    /// The last read took all there was: the reactor says when there is more.
+    is_drained: bool,
+}
+
+/// The waker of the session, which callers call. They get the reactor to run the connection instead of doing so
+/// themselves: what many callers have to send in one go of their executor is written at once then, and none of them
+/// meets a lock that he holds.
+struct Bell(Arc<Carrier>);
+
 impl Carrier {
-    async fn run(mut self) {
-        let mut buf = ReadBuf::default();
-        poll_fn(|cx| self.poll_run(&mut buf, cx)).await;
+    /// Starts to carry; it stops by itself.
+    pub(super) fn start(io: Stream, session: Session, line: Line, epoch: Instant) {
+        let buf = ReadBuf::default();
+        let work = Work { io, session, line, epoch, buf, is_drained: true };
+        let calls = AtomicUsize::new(0);
+        Bell(Arc::new(Self { work: Mutex::new(Some(work)), calls })).ring();
     }
 
-    fn poll_run(&mut self, buf: &mut ReadBuf, cx: &mut Context<'_>) -> Poll<()> {
-        let mut budget = Budget::new();
+    /// Does `first`, and carries if somebody else has called meanwhile; or leaves it to who is at it.
+    fn enter(self: &Arc<Self>, first: impl FnOnce(&Arc<Self>)) {
+        if self.calls.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let mut seen = 1;
+        first(self);
+        while let Err(now) =
+            self.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire)
+        {
+            seen = now;
+            self.carry();
+        }
+    }
+
+    fn carry(self: &Arc<Self>) {
+        let mut place = self.lock();
+        let Some(work) = &mut *place else { return };
+        let socket = Waker::from(Arc::clone(self));
+        let news = Waker::from(Arc::new(Bell(Arc::clone(self))));
+        let is_over = work.poll_run(&mut Context::from_waker(&socket), &news).is_ready();
+        if is_over {
+            let work = place.take();
+            drop(place);
+            drop(work); // tells the callers, and the pool
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Carrier {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.enter(Self::carry);
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.0.enter(|carrier| {
+            let socket = Waker::from(Arc::clone(carrier));
+            if let Some(work) = &mut *carrier.lock() {
+                work.call_reactor(&Context::from_waker(&socket));
+            }
+        });
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+impl Work {
+    fn poll_run(&mut self, cx: &mut Context<'_>, news: &Waker) -> Poll<()> {
+        let mut turns = 0;
         while !self.session.is_over() {
             let is_written = self.poll_write(cx).is_ready();
-            let is_read = self.poll_read(buf, cx).is_ready();
+            let is_read = self.poll_read(cx).is_ready();
             if !is_written && !is_read {
-                ready!(self.session.poll_news(cx));
+                ready!(self.session.poll_news(&Context::from_waker(news)));
             }
-            ready!(budget.poll_spend(cx));
+            turns += 1;
+            if turns == TURNS {
+                self.call_reactor(cx);
+                return Poll::Pending;
+            }
         }
         Poll::Ready(())
+    }
+
+    /// Has the waker called at the reactor's next turn, or when the socket takes bytes again.
+    fn call_reactor(&mut self, cx: &Context<'_>) {
+        let mut cx = Context::from_waker(cx.waker());
+        // Ready means that it was so at an earlier turn.
+        while let Poll::Ready(result) = self.io.poll_writable(&mut cx) {
+            if let Err(error) = result {
+                return self.session.handle_read_error(error);
+            }
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -81,12 +160,21 @@ impl Carrier {
         Poll::Ready(())
     }
 
-    fn poll_read(&mut self, buf: &mut ReadBuf, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.session.wants_read() {
             return Poll::Pending;
         }
-        match ready!(buf.poll_read(Pin::new(&mut self.io), READ_SIZE, cx)) {
-            Ok(data) => self.session.handle_read(data, self.epoch.elapsed()),
+        if self.is_drained {
+            // An error of the reactor's shows in the read as well.
+            let _ = ready!(self.io.poll_readable(cx));
+            self.is_drained = false;
+        }
+        match ready!(self.buf.poll_read(Pin::new(&mut self.io), READ_SIZE, cx)) {
+            Ok(data) => {
+                // A small read has most likely brought all there was; if not, the reactor says so at once.
+                self.is_drained = data.len() < READ_SIZE / 2;
+                self.session.handle_read(data, self.epoch.elapsed());
+            }
             Err(error) => self.session.handle_read_error(error),
         }
         if let Some(values) = self.session.take_values() {

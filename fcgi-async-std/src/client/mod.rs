@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-pub use carrier::SharedConnection;
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::{Config, MAX_CALL_BODY, Received};
 pub use fcgi_proto::pool::Metrics;

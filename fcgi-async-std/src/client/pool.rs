@@ -12,7 +12,7 @@ use fcgi_proto::{
 };
 
 use super::body::prepare;
-use super::carrier::{Carrier, SharedConnection, probe};
+use super::carrier::{Carrier, probe};
 use super::clock::{Lease, Lobby, Place, Reactor};
 use super::driver::Driver;
 use super::shared::Shared;
@@ -40,12 +40,9 @@ use crate::socket::Stream;
 #[derive(Clone)]
 pub struct Pool {
     lobby: Arc<Lobby>,
-    spawn: Option<Arc<Spawn>>,
     timeouts: Timeouts,
     spool: SpoolConfig,
 }
-
-type Spawn = dyn Fn(SharedConnection) + Send + Sync;
 
 /// A connection to begin a request on.
 #[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and moved at once")]
@@ -65,7 +62,7 @@ impl Pool {
         let timeouts = config.timeouts();
         let lobby = Lobby::new(config, addresses, Reactor::new());
         Reactor::start(&lobby);
-        Self { lobby, spawn: None, timeouts, spool: SpoolConfig::default() }
+        Self { lobby, timeouts, spool: SpoolConfig::default() }
     }
 
     /// Replaces the addresses of this pool and its clones, as when a name resolves to other hosts.
@@ -89,16 +86,6 @@ impl Pool {
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
         self.lobby.addresses().iter().map(|address| Address::clone(address)).collect()
-    }
-
-    /// Lets requests share connections, where [`Config::multiplex`] or [`Config::negotiate`] say so: `spawn` is called with
-    /// each such connection, to run it as a task of an executor. Without this each request has a connection of its own.
-    ///
-    /// Pass `|connection| smol::spawn(connection).detach()`, or `|connection| { async_std::task::spawn(connection); }`.
-    #[must_use]
-    pub fn spawn_with(mut self, spawn: impl Fn(SharedConnection) + Send + Sync + 'static) -> Self {
-        self.spawn = Some(Arc::new(spawn));
-        self
     }
 
     /// Sets the time limits of all requests that bring none of their own.
@@ -285,8 +272,6 @@ impl Pool {
         let mode = match access {
             Access::Single(link) => return Ok((lease, Connected::Single(link))),
             Access::Shared(caller) => return Ok((lease, Connected::Shared(caller))),
-            // Without an executor there is nobody to carry the bytes of others.
-            Access::Dial(_) if self.spawn.is_none() => Mode::Single,
             Access::Dial(Mode::Probing) => lease.on_values(probe(&address).await.as_ref()),
             Access::Dial(mode) => mode,
         };
@@ -306,15 +291,15 @@ impl Pool {
         mode: Mode,
         address: &Address,
     ) -> (Lease, Connected) {
-        let Some(spawn) = self.spawn.as_ref().filter(|_| mode != Mode::Single) else {
+        if mode == Mode::Single {
             lease.on_connected();
             let link = Link::new(io, ConnectionConfig::default().keep_conn(true).peer(address));
             return (lease, Connected::Single(link));
-        };
+        }
         let (session, caller) = self.lobby.session(mode, address);
         let line = lease.on_shared(caller.clone());
         let epoch = self.lobby.clock().epoch();
-        spawn(SharedConnection::new(Carrier { io, session, line, epoch }));
+        Carrier::start(io, session, line, epoch);
         (lease, Connected::Shared(caller))
     }
 }

@@ -48,8 +48,7 @@ impl client::Pooled for Futures {
     type Pool = Pool;
 
     fn pool(addresses: Vec<Address>, config: PoolConfig, timeouts: Timeouts) -> Pool {
-        let pool = Pool::new(addresses, config).timeouts(timeouts);
-        pool.spawn_with(|connection| smol::spawn(connection).detach())
+        Pool::new(addresses, config).timeouts(timeouts)
     }
 
     fn pool_call(pool: &Pool, request: Request) -> Result<FullResponse, Error> {
