@@ -120,13 +120,46 @@ fn at_most_so_many_idle() {
         (Config::default().max_idle(0), 8, 0),
     ] {
         assert_eq!(config.allowed_idle(), limit);
-        let mut pool = pool(config);
+        let mut pool = pool(config.linger(ms(0)));
         let conns = Vec::from_iter((0..open).map(|_| pool.served(START)));
         let released = conns.iter().map(|conn| pool.release(*conn, true, START));
         assert_eq!(released.filter(|released| released.is_keep()).count(), limit);
         assert_eq!(pool.snapshot().idle, limit);
         assert_eq!(pool.snapshot().connections, limit);
     }
+}
+
+#[test]
+fn more_than_may_idle_linger_for_the_next_request() {
+    for (config, linger) in [(config(), ms(20)), (config().linger(ms(7)), ms(7))] {
+        let mut pool = pool(config.max_idle(1));
+        let conns = [(); 3].map(|()| pool.served(START));
+        for (conn, at) in conns.iter().zip(0..) {
+            assert!(pool.release(*conn, true, START + ms(at)).is_keep());
+        }
+        // The one used last is used again, and those that idle longest go.
+        assert_eq!(pool.reuse(START + ms(3)), conns[2]);
+        assert_eq!(pool.poll_timeout(START + ms(3)), Some(START + linger));
+        assert_eq!(pool.actions(START + linger - ms(1)), []);
+        assert_eq!(pool.actions(START + linger), [Action::Close(conns[0])]);
+        assert_eq!(pool.poll_timeout(START + linger), None, "one may idle");
+        assert!(pool.release(conns[2], true, START + ms(100)).is_keep());
+        assert_eq!(pool.actions(START + ms(100)), [Action::Close(conns[1])], "too many again");
+        assert_eq!(pool.snapshot().idle, 1);
+    }
+}
+
+#[test]
+fn what_lingers_gives_way_to_who_waits_for_its_worker() {
+    let mut pool = pool(config().max_idle(1));
+    let conns = [(); 3].map(|()| pool.served(START));
+    pool.release(conns[0], true, START);
+    pool.release(conns[1], true, START);
+    assert_eq!([(); 2].map(|()| pool.reuse(START)), [conns[1], conns[0]]);
+    pool.dial(START);
+    pool.release(conns[0], true, START + ms(4));
+    assert_eq!(pool.actions(START + ms(5)), [Action::Close(conns[0])]);
+    assert_eq!(pool.release(conns[1], true, START + ms(5)), Released::Close);
 }
 
 #[test]
@@ -885,7 +918,7 @@ fn an_unheard_grant_does_not_count() {
 
 #[test]
 fn an_unheard_grant_does_not_let_too_many_idle() {
-    let mut pool = pool(config().max_connections(2).max_idle(1));
+    let mut pool = pool(config().max_connections(2).max_idle(1).linger(ms(0)));
     let conns = [(); 2].map(|()| pool.served(START));
     let waiter = pool.wait(START);
     pool.release(conns[0], true, START);

@@ -17,6 +17,7 @@ use crate::{Timeouts, limits};
 pub struct Config {
     pub(super) max_connections: NonZeroUsize,
     pub(super) max_idle: Option<usize>,
+    pub(super) linger: Duration,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) max_requests: Option<u32>,
@@ -43,14 +44,27 @@ impl Config {
         self
     }
 
-    /// How many connections to an address may idle. Default: a quarter of [`max_connections`](Self::max_connections), at
-    /// least 1. 0 turns keep-alive off: each connection carries one request, or those that share it.
+    /// How many connections to an address may idle for longer than they [linger](Self::linger). Default: a quarter of
+    /// [`max_connections`](Self::max_connections), at least 1. 0 turns keep-alive off: each connection carries one request,
+    /// or those that share it.
     ///
     /// Each idle connection occupies a worker of php-fpm: stay below its `pm.max_children`, also in the sum over all
     /// processes that have a pool.
     #[must_use]
     pub fn max_idle(mut self, count: usize) -> Self {
         self.max_idle = Some(count);
+        self
+    }
+
+    /// How long connections beyond [`max_idle`](Self::max_idle) may idle, for the next request to come. Default: 20 ms;
+    /// zero closes them at once.
+    ///
+    /// Under load the next request comes within microseconds, and a dial would cost more than the request. It is also the
+    /// longest that such a connection can keep a worker of php-fpm from other processes; for callers of this pool that may
+    /// be waiting for the worker it gives way at once, see [`patience`](Self::patience).
+    #[must_use]
+    pub fn linger(mut self, limit: Duration) -> Self {
+        self.linger = limit;
         self
     }
 
@@ -204,6 +218,7 @@ impl Default for Config {
         Self {
             max_connections: NonZeroUsize::MIN.saturating_add(7),
             max_idle: None,
+            linger: Duration::from_millis(20),
             idle_timeout: Some(Duration::from_secs(10)),
             max_lifetime: Some(Duration::from_secs(300)),
             max_requests: None,

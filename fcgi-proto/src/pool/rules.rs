@@ -6,6 +6,7 @@ use super::Pool;
 use super::conn::{Conn, ConnId, Row};
 use super::decision::Grant;
 use super::queue::{Pending, WaitError};
+use super::upstream::Upstream;
 
 impl Pool {
     /// The time that counts.
@@ -48,9 +49,20 @@ impl Pool {
         if conn.is_retired {
             return Some(id);
         }
-        let limit = self.config.idle_timeout;
+        let limit = self.idle_limit(upstream);
         let is_past = limit.is_some_and(|limit| conn.since.saturating_add(limit) <= now);
         (is_past || self.somebody_waits(upstream, now)).then_some(id)
+    }
+
+    /// How long the connection that idles longest may do so.
+    pub(super) fn idle_limit(&self, upstream: usize) -> Option<Duration> {
+        let limit = self.config.idle_timeout;
+        let idle = self.stock.upstream(upstream).map_or(0, Upstream::idle);
+        if idle <= self.config.allowed_idle() {
+            return limit;
+        }
+        let linger = self.config.linger;
+        Some(limit.map_or(linger, |limit| limit.min(linger)))
     }
 
     fn close(&mut self, conn: ConnId) {
@@ -78,7 +90,8 @@ impl Pool {
         }
         let allowed = self.config.allowed_idle();
         let is_allowed = self.stock.upstream(conn.upstream).is_some_and(|upstream| {
-            allowed > 0 && (!self.queue.is_empty() || upstream.idle() <= allowed)
+            let lingers = !self.config.linger.is_zero();
+            allowed > 0 && (lingers || !self.queue.is_empty() || upstream.idle() <= allowed)
         });
         is_allowed && !conn.is_retired && !self.somebody_waits(conn.upstream, now)
     }

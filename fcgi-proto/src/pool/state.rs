@@ -260,7 +260,7 @@ impl Pool {
 
     fn upstream_timeout(&self, index: usize) -> Option<Duration> {
         let idle = self.stock.first(index, Row::Idle).and_then(|(_, conn)| {
-            let limit = self.config.idle_timeout.and_then(|limit| conn.since.checked_add(limit));
+            let limit = self.idle_limit(index).and_then(|limit| conn.since.checked_add(limit));
             limit.into_iter().chain(self.patience_ends(index)).min()
         });
         let backoff = self.stock.upstream(index)?.backoff_until();

@@ -20,6 +20,7 @@ fn any_limits(random: &mut Random, upstreams: u64) -> Limits {
     Limits {
         connections,
         idle: random.pick(&[0, 1, 1, 2, 8]),
+        linger: random.pick(&[us(0), us(1000), us(20_000)]),
         requests: random.pick(&[None, None, Some(1), Some(3)]),
         waiting: random.pick(&[0, 1, 5, 1000, 1000]),
         multiplex,
@@ -96,6 +97,7 @@ fn default_limits() -> Limits {
     Limits {
         connections: 8,
         idle: 2,
+        linger: us(20_000),
         requests: None,
         waiting: 1024,
         multiplex: 1,

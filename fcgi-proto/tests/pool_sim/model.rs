@@ -10,6 +10,7 @@ use fcgi_proto::pool::{ConnId, Pool, WaiterId};
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) idle: usize,
+    pub(crate) linger: Duration,
     pub(crate) requests: Option<u32>,
     pub(crate) waiting: usize,
     pub(crate) multiplex: u16,
@@ -148,7 +149,14 @@ impl Model {
                 .filter(|_| limits.multiplex == 1)
                 .map(|conn| conn.dialled + limits.patience)
                 .min();
+            // Of so many the ones used last may stay.
+            let used_later = |other: &&Conn| {
+                other.is_open && other.in_flight == 0 && other.idle_since > conn.idle_since
+            };
+            let is_surplus = self.of(conn.upstream).filter(used_later).count() >= limits.idle;
+            let linger = is_surplus.then(|| conn.idle_since + limits.linger);
             let all = [
+                linger.map(|end| ("linger", end)),
                 limits.idle_timeout.map(|limit| ("idle", conn.idle_since + limit)),
                 limits.lifetime.map(|limit| ("lifetime", conn.opened + limit)),
                 patience.map(|end| ("patience", end)),
@@ -178,7 +186,8 @@ impl Model {
         for upstream in 0..self.backoffs.len() {
             let idle = self.of(upstream).filter(is_idle).count();
             assert!(self.of(upstream).count() <= self.limits.connections, "too many connections");
-            assert!(idle <= self.limits.idle, "too many idle");
+            let may_linger = self.limits.idle > 0 && !self.limits.linger.is_zero();
+            assert!(idle <= self.limits.idle || may_linger, "too many idle");
             if !self.waiters.is_empty() {
                 assert_eq!(idle, 0, "idle connections while callers wait");
                 assert!(

@@ -122,6 +122,7 @@ impl World {
         let config = Config::default()
             .max_connections(limits.connections)
             .max_idle(limits.idle)
+            .linger(limits.linger)
             .max_requests(limits.requests)
             .max_waiting(limits.waiting)
             .multiplex(NonZeroU16::new(limits.multiplex).expect("not 0"))
