@@ -162,6 +162,28 @@ fn what_lingers_gives_way_to_who_waits_for_its_worker() {
     assert_eq!(pool.release(conns[1], true, START + ms(5)), Released::Close);
 }
 
+/// Otherwise a process that is slow itself, having much to do, would close its connections and have more to do.
+#[test]
+fn patience_follows_the_usual_time_of_requests() {
+    // So long takes each request but the last, which takes none, and so long a fresh connection may wait then.
+    for (usual, patience) in [(1, 5), (2, 7), (4, 14), (8, 28), (16, 50), (1000, 50)] {
+        let mut pool = pool(config());
+        let conn = pool.served(START);
+        let mut now = START;
+        for _ in 0..200 {
+            now += ms(usual);
+            assert!(pool.release(conn, true, now).is_keep());
+            assert_eq!(pool.reuse(now), conn);
+        }
+        pool.open(now);
+        assert!(pool.release(conn, true, now).is_keep());
+        let end = pool.poll_timeout(now).expect("an idle connection and a fresh one");
+        let error = end.abs_diff(now + ms(patience));
+        assert!(error < ms(1), "{usual} ms: {:?}", end - now);
+        assert_eq!(pool.actions(end), [Action::Close(conn)]);
+    }
+}
+
 #[test]
 fn without_keep_alive_no_connection_is_handed_on() {
     let mut pool = pool(config().max_idle(0).max_connections(1));

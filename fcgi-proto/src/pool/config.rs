@@ -163,10 +163,12 @@ impl Config {
     }
 
     /// How long a fresh connection may wait for the first byte of its response before others give way to it: those that
-    /// idle are closed, and those in use close after their request. Default: 5 ms; zero means at once.
+    /// idle are closed, and those in use close after their request. Default: 5 ms; zero means at once. Where requests take
+    /// longer than that of late, it is four times their usual time, but ten times what is set here at the most.
     ///
     /// It may be waiting for a worker of php-fpm that a kept connection occupies, or its script may still run, and from
-    /// here nobody can tell which. So connections are kept while scripts answer faster than this, where it saves most.
+    /// here nobody can tell which. So connections are kept while scripts answer faster than this, where it saves most. That
+    /// it follows the usual time keeps a process that is slow itself, as it has much to do, from taking that for waiting.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = limit;

@@ -42,7 +42,7 @@ pub(super) struct Conn {
     /// Requests begun so far.
     pub(super) requests: u32,
     pub(super) opened: Duration,
-    /// When its dial began; once a request has ended, when the last did.
+    /// When its dial began; after that, when its last request began or, while it idles, has ended.
     pub(super) since: Duration,
     /// The list of its address that it is in, and its neighbours there.
     pub(super) row: Option<Row>,

@@ -19,10 +19,11 @@
 //!
 //! # Why connections give way
 //! A kept connection occupies a whole worker of php-fpm, also while it idles. So a connection idles only while nobody could
-//! use its worker: no caller waits in the queue, and no fresh connection waits longer than
-//! [`Config::patience`] for a first byte, perhaps because no worker has picked it up. When one does, a connection is not
-//! handed on after its request either but closed, and the caller whose turn it is dials: the one that waits at php-fpm
-//! comes first, however many wait here. nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there.
+//! use its worker: no caller waits in the queue, and no fresh connection waits longer than [`Config::patience`] for a first
+//! byte, perhaps because no worker has picked it up. When one does, a connection is not handed on after its request either
+//! but closed, and the caller whose turn it is dials: the one that waits at php-fpm comes first, however many wait here.
+//! nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there. For callers of other processes, no
+//! more than [`Config::max_idle`] idle for longer than the moment until the next request, see [`Config::linger`].
 
 mod config;
 mod conn;

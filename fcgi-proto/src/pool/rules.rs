@@ -78,7 +78,8 @@ impl Pool {
     /// When the fresh connection that has waited longest has waited long enough.
     pub(super) fn patience_ends(&self, upstream: usize) -> Option<Duration> {
         let (_, conn) = self.stock.first(upstream, Row::Fresh)?;
-        Some(conn.since.saturating_add(self.config.patience))
+        let patience = self.stock.upstream(upstream)?.patience(&self.config);
+        Some(conn.since.saturating_add(patience))
     }
 
     /// Whether a connection is worth its worker after a request. Idling, it must be fit for another and within the limit,
@@ -114,6 +115,7 @@ impl Pool {
             let limit = self.config.max_requests;
             self.stock.update(conn, |conn| {
                 conn.in_flight += 1;
+                conn.since = now;
                 conn.requests = conn.requests.saturating_add(1);
                 conn.is_retired |= limit.is_some_and(|limit| conn.requests >= limit);
             });

@@ -219,6 +219,10 @@ impl Pool {
         if found.in_flight == 0 {
             return Released::Keep;
         }
+        let (upstream, took) = (found.upstream, now.saturating_sub(found.since));
+        if let Some(upstream) = self.stock.upstream_mut(upstream).filter(|_| is_reusable) {
+            upstream.handle_end(took);
+        }
         self.stock.update(conn, |conn| {
             conn.in_flight -= 1;
             conn.is_retired |= !is_reusable;

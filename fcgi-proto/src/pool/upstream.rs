@@ -5,6 +5,11 @@ use super::Config;
 use super::conn::Row;
 use super::list::List;
 
+/// A fresh connection that waits for so many times the usual time of a request waits for more than its script.
+const USUAL_TIMES: u32 = 4;
+/// So many times the patience that is set is the most: a script that takes as long can bear a dial.
+const MOST_PATIENCE: u32 = 10;
+
 /// What the pool knows of an address.
 #[derive(Clone, Debug)]
 pub(super) struct Upstream {
@@ -18,6 +23,8 @@ pub(super) struct Upstream {
     shared: List,
     idle: List,
     backoff: Option<Backoff>,
+    /// How long requests took of late.
+    usual: Duration,
     /// No request begins here any more; its place is used again once its connections are gone.
     is_removed: bool,
 }
@@ -39,6 +46,7 @@ impl Upstream {
             shared: List::default(),
             idle: List::default(),
             backoff: None,
+            usual: Duration::ZERO,
             is_removed: false,
         }
     }
@@ -75,6 +83,18 @@ impl Upstream {
 
     pub(super) const fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// A request has ended well.
+    pub(super) fn handle_end(&mut self, took: Duration) {
+        // A moving average, most of it of the last eight.
+        self.usual = (self.usual * 7 + took) / 8;
+    }
+
+    /// How long a fresh connection may wait for its first byte before others give way to it.
+    pub(super) fn patience(&self, config: &Config) -> Duration {
+        let most = config.patience.saturating_mul(MOST_PATIENCE);
+        self.usual.saturating_mul(USUAL_TIMES).clamp(config.patience, most)
     }
 
     /// Whether a request could begin, `waiting` callers being without a place.

@@ -32,6 +32,8 @@ pub(crate) struct Conn {
     dialled: Duration,
     opened: Duration,
     idle_since: Duration,
+    /// When its last request began.
+    began: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,14 +48,22 @@ pub(crate) struct Model {
     pub(crate) conns: HashMap<ConnId, Conn>,
     pub(crate) waiters: Vec<(WaiterId, Duration)>,
     backoffs: Vec<Backoff>,
+    /// How long requests took of late, at each address.
+    usual: Vec<Duration>,
     /// Actions are left lying at times.
     pub(crate) is_lazy: bool,
 }
 
 impl Model {
     pub(crate) fn new(limits: Limits, upstreams: usize) -> Self {
-        let backoffs = vec![Backoff::default(); upstreams];
-        Self { limits, conns: HashMap::new(), waiters: Vec::new(), backoffs, is_lazy: false }
+        Self {
+            limits,
+            conns: HashMap::new(),
+            waiters: Vec::new(),
+            backoffs: vec![Backoff::default(); upstreams],
+            usual: vec![Duration::ZERO; upstreams],
+            is_lazy: false,
+        }
     }
 
     pub(crate) fn dial(&mut self, id: ConnId, upstream: usize, now: Duration) {
@@ -69,6 +79,7 @@ impl Model {
             dialled: now,
             opened: now,
             idle_since: now,
+            began: now,
         };
         assert!(self.conns.insert(id, conn).is_none(), "a name given twice");
     }
@@ -83,6 +94,7 @@ impl Model {
         let limit = self.limits.idle_timeout.filter(|_| is_idle);
         assert!(limit.is_none_or(|limit| now < conn.idle_since + limit), "idled too long");
         conn.in_flight += 1;
+        conn.began = now;
         conn.requests += 1;
         conn.is_retired |= Some(conn.requests) == self.limits.requests;
     }
@@ -115,6 +127,10 @@ impl Model {
         conn.in_flight -= 1;
         conn.is_retired |= !is_reusable;
         conn.is_served |= is_reusable;
+        if is_reusable {
+            let usual = &mut self.usual[conn.upstream];
+            *usual = (*usual * 7 + (now - conn.began.max(conn.idle_since))) / 8;
+        }
         conn.idle_since = now;
         conn.in_flight > 0
     }
@@ -137,6 +153,12 @@ impl Model {
                 && self.waiters.len() > coming
     }
 
+    /// How long a fresh connection may wait at the most. Where grants lie about, their times are not known to the last bit.
+    fn patience(&self, upstream: usize) -> Duration {
+        let set = self.limits.patience;
+        if self.is_lazy { set * 10 } else { (self.usual[upstream] * 4).clamp(set, set * 10) }
+    }
+
     /// When something is due at the latest.
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (&'static str, Duration)> {
         let limits = &self.limits;
@@ -147,7 +169,7 @@ impl Model {
             let fresh = self.of(conn.upstream).filter(|conn| !conn.is_served);
             let patience = fresh
                 .filter(|_| limits.multiplex == 1)
-                .map(|conn| conn.dialled + limits.patience)
+                .map(|conn| conn.dialled + self.patience(conn.upstream))
                 .min();
             // Of so many the ones used last may stay.
             let used_later = |other: &&Conn| {
