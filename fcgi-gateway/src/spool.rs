@@ -6,7 +6,8 @@
 use core::pin::pin;
 use std::io::{Seek, SeekFrom, Write};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use fcgi_proto::{Spool, SpoolConfig};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
@@ -39,29 +40,25 @@ where
     B::Error: Into<BoxError>,
 {
     let mut body = pin!(body);
-    let mut memory = BytesMut::new();
+    let mut spool = Spool::new(SpoolConfig::default().max_memory(in_memory).max_body(limit));
     let mut file = None;
-    let mut length = 0_u64;
     while let Some(frame) =
         body.frame().await.transpose().map_err(|error| SpoolError::Body(error.into()))?
     {
         // Trailers have no place in CGI.
         let Ok(data) = frame.into_data() else { continue };
-        length = length.saturating_add(data.len() as u64);
-        if length > limit {
-            return Err(SpoolError::TooLarge);
-        }
-        memory.extend_from_slice(&data);
-        if memory.len() > in_memory {
-            file = Some(append(file, memory.split().freeze()).await.map_err(SpoolError::File)?);
+        if let Some(data) = spool.push(&data).map_err(|_| SpoolError::TooLarge)? {
+            file = Some(append(file, data).await.map_err(SpoolError::File)?);
         }
     }
-    let Some(file) = file else {
-        return Ok(Spooled::Memory(memory.freeze()));
-    };
-    let file = append(Some(file), memory.freeze()).await.map_err(SpoolError::File)?;
-    let file = rewind(file).await.map_err(SpoolError::File)?;
-    Ok(Spooled::File(tokio::fs::File::from_std(file), length))
+    match spool.finish() {
+        fcgi_proto::Spooled::Memory(data) => Ok(Spooled::Memory(data)),
+        fcgi_proto::Spooled::File { rest, len } => {
+            let file = append(file, rest).await.map_err(SpoolError::File)?;
+            let file = rewind(file).await.map_err(SpoolError::File)?;
+            Ok(Spooled::File(tokio::fs::File::from_std(file), len))
+        }
+    }
 }
 
 /// Writes off the async threads: the disk may be slow, and the file large.

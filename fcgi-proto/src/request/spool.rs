@@ -126,12 +126,25 @@ impl Spool {
             return Err(RequestError::BodyTooLarge { limit: self.config.max_body });
         }
         self.len = len;
+        self.make_room(data.len());
         self.memory.extend_from_slice(data);
         if self.memory.len() <= self.config.max_memory {
             return Ok(None);
         }
         self.has_file = true;
         Ok(Some(self.memory.split().freeze()))
+    }
+
+    /// Doubles the memory, but to no more than the whole body may have: many are of a length that is known.
+    fn make_room(&mut self, more: usize) {
+        let (needed, capacity) = (self.memory.len() + more, self.memory.capacity());
+        if needed <= capacity {
+            return;
+        }
+        let most = usize::try_from(self.config.max_body).unwrap_or(usize::MAX);
+        let grown = capacity.saturating_mul(2).min(most).max(needed);
+        let full = core::mem::replace(&mut self.memory, BytesMut::with_capacity(grown));
+        self.memory.extend_from_slice(&full);
     }
 
     /// The body has ended.
@@ -165,6 +178,15 @@ mod tests {
         assert_eq!(spool.push(b"123"), Ok(None));
         assert_eq!(spool.push(b"45"), Err(RequestError::BodyTooLarge { limit: 4 }));
         assert!(matches!(spool.finish(), Spooled::Memory(data) if data == "123"));
+    }
+
+    #[test]
+    fn memory_grows_to_no_more_than_the_longest_body() {
+        let mut spool = Spool::new(SpoolConfig::default().max_body(100_000));
+        for len in [60_000, 39_999, 1] {
+            assert_eq!(spool.push(&std::vec![7; len]), Ok(None));
+        }
+        assert_eq!(spool.memory.capacity(), 100_000);
     }
 
     #[test]
