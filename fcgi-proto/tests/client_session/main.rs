@@ -453,3 +453,47 @@ fn asking_finds_out_whether_requests_may_share() {
         assert_eq!(caller.is_usable(), is_multiplexed, "closing is what aborts one request");
     }
 }
+
+#[test]
+fn a_call_tells_how_far_it_is() {
+    let (mut session, caller) = session();
+    let mut call = begin_with(&caller, &post(3), Timeouts::NONE);
+    assert_eq!((call.phase(), call.bytes_sent(), call.end()), (Phase::Send, 0, None));
+    call.handle_connection(Duration::from_millis(5), Duration::from_millis(7));
+    call.send_body(Bytes::from_static(b"abc"));
+    call.finish_body();
+    let sent = written(&mut session).len() as u64;
+    assert_eq!((call.phase(), call.bytes_sent()), (Phase::FirstByte, sent));
+    let wire = [stdout(1, b"A: b\n\nbody"), complete(1)].concat();
+    let received = wire.len() as u64;
+    session.handle_read(wire.into(), NOW + Duration::from_secs(2));
+    assert!(poll(&mut call).is_ready());
+    assert_eq!(call.bytes_received(), received);
+    assert!(take(&mut call).end.is_some());
+    let timings = call.timings();
+    assert_eq!(
+        (timings.queue, timings.connect),
+        (Duration::from_millis(5), Duration::from_millis(7))
+    );
+    assert_eq!(
+        (timings.first_byte, timings.head),
+        (Duration::from_secs(2), Duration::from_secs(2))
+    );
+    assert!(timings.total >= Some(Duration::from_secs(2)));
+    let end = call.end().expect("it has ended");
+    assert_eq!(end.app_status, 0);
+    assert!(format!("{call:?}").starts_with("Call"));
+}
+
+#[test]
+fn a_body_that_is_too_long_for_its_reader_names_the_limit_and_the_bytes() {
+    let (mut session, caller) = session();
+    let mut call = begin(&caller);
+    written(&mut session);
+    read(&mut session, [stdout(1, HEAD), stdout(1, &[b'x'; 100])].concat());
+    assert!(poll(&mut call).is_ready());
+    let error = call.too_large(64);
+    assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 64 });
+    assert_eq!(error.bytes_received(), call.bytes_received());
+    assert!(error.bytes_received() > 100 && error.is_begun());
+}

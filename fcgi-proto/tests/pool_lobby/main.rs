@@ -1,76 +1,17 @@
 //! Callers of a pool without a socket or a clock: who gets which connection, who shares one, and what ends it.
 
-use core::num::NonZeroU16;
+mod harness;
+mod single;
+
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf, Bytes};
 use fcgi_proto::client::{Call, Caller, Session};
-use fcgi_proto::pool::{Access, Clock, Config, Entry, Lease, Line, Link, Lobby, Mode, Place};
-use fcgi_proto::{Address, Error, ErrorKind, Params, Phase, Request, Timeouts};
-
-/// A clock that stands until it is set.
-#[derive(Default)]
-struct Hand {
-    now: Mutex<Duration>,
-    alarm: Mutex<Option<Duration>>,
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Duration {
-        *self.now.lock().expect("no panic")
-    }
-
-    fn set_alarm(&self, at: Duration) {
-        *self.alarm.lock().expect("no panic") = Some(at);
-    }
-}
-
-/// A socket that may have been closed.
-#[derive(Clone, Debug, Default)]
-struct Socket(Arc<AtomicBool>);
-
-impl Link for Socket {
-    fn is_stale(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-type TestLobby = Arc<Lobby<Socket, Hand>>;
-type TestPlace = Place<Socket, Hand>;
-
-fn address(port: u16) -> Address {
-    Address::tcp("10.0.0.1", port)
-}
-
-fn lobby(config: Config) -> TestLobby {
-    Lobby::new(config, [address(1)], Hand::default())
-}
-
-fn shared(requests: u16) -> Config {
-    let requests = NonZeroU16::new(requests).expect("not 0");
-    Config::default().max_connections(1).multiplex(requests)
-}
-
-fn poll(entry: &mut Entry<Socket, Hand>) -> Poll<Result<TestPlace, Error>> {
-    entry.poll_place(&Context::from_waker(Waker::noop()))
-}
-
-fn enter(lobby: &TestLobby) -> TestPlace {
-    match poll(&mut lobby.enter()) {
-        Poll::Ready(Ok(place)) => place,
-        other => panic!("{other:?} instead of a place"),
-    }
-}
-
-/// Lets the alarm go off, whenever that is.
-fn ring(lobby: &TestLobby) {
-    let at = lobby.clock().alarm.lock().expect("no panic").take().expect("an alarm");
-    *lobby.clock().now.lock().expect("no panic") = at;
-    lobby.ring();
-}
+use fcgi_proto::pool::{Access, Clock, Config, Lease, Line, Mode, Negotiate};
+use fcgi_proto::{Error, ErrorKind, Params, Phase, Request, Timeouts};
+use harness::*;
 
 /// A connection that requests share, and the right to the first of them.
 struct Opened {
@@ -220,7 +161,7 @@ fn a_refusal_ends_the_sharing() {
 #[test]
 fn the_answer_of_an_application_decides() {
     for (answer, mode) in [("1", Mode::Shared), ("0", Mode::Single)] {
-        let config = Config::default().negotiate(fcgi_proto::pool::Negotiate::Throwaway);
+        let config = Config::default().negotiate(Negotiate::Throwaway);
         let lobby = lobby(config);
         let place = enter(&lobby);
         assert!(matches!(place.access, Access::Dial(Mode::Probing)), "{:?}", place.access);
@@ -228,6 +169,22 @@ fn the_answer_of_an_application_decides() {
         values.push("FCGI_MPXS_CONNS", answer);
         assert_eq!(place.lease.on_values(Some(&values)), mode);
     }
+}
+
+#[test]
+fn the_answer_on_a_shared_connection_decides_for_the_next() {
+    let config = Config::default().max_connections(4).negotiate(Negotiate::Inline);
+    let lobby = lobby(config);
+    let first = open(&lobby);
+    assert!(format!("{:?}", first.line).contains("Line"));
+    let alone = enter(&lobby);
+    assert!(matches!(alone.access, Access::Dial(_)), "nothing is known yet: {alone:?}");
+    let mut values = Params::new();
+    values.push("FCGI_MPXS_CONNS", "1");
+    values.push("FCGI_MAX_REQS", "9");
+    first.line.on_values(&values);
+    let shared = enter(&lobby);
+    assert!(matches!(shared.access, Access::Shared(_)), "{shared:?}");
 }
 
 #[test]
