@@ -67,7 +67,7 @@ fn connect_to(address: &SocketAddr, deadline: Option<Instant>) -> Result<Socket,
         Err(Errno::INPROGRESS | Errno::INTR) => finish(&socket, deadline)?,
         Err(error) => return Err(error.into()),
     }
-    Ok(Socket::from_nonblocking(socket))
+    Ok(Socket::new(socket)?)
 }
 
 /// Waits for the outcome of a connect that goes on in the background.
@@ -86,7 +86,7 @@ fn connect_unix(path: &str, deadline: Option<Instant>) -> Result<Socket, Failure
     let socket = new_socket(AddressFamily::UNIX)?;
     loop {
         match rustix::net::connect(&socket, &address) {
-            Ok(()) => return Ok(Socket::from_nonblocking(socket)),
+            Ok(()) => return Ok(Socket::new(socket)?),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => break,
             Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Sockets that never block by themselves, and waiting for several of them at once.
+//! Sockets that block only where that is asked for, and waiting for several of them at once.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,28 +8,39 @@ use bytes::Buf;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, Timespec};
 use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sendmsg};
 
-/// A connected stream socket, TCP or Unix, that does not block.
+/// A connected stream socket, TCP or Unix. It is one that blocks, and told each time not to.
 #[derive(Debug)]
 pub(crate) struct Socket(OwnedFd);
 
 impl Socket {
-    /// Takes a connected socket and makes it non-blocking.
+    /// Takes a connected socket, whether it blocks or not.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
-        ioctl_fionbio(&descriptor, true)?;
+        ioctl_fionbio(&descriptor, false)?;
         Ok(Self(descriptor))
-    }
-
-    /// Takes a socket that is non-blocking already.
-    pub(crate) const fn from_nonblocking(descriptor: OwnedFd) -> Self {
-        Self(descriptor)
     }
 
     /// Reads into the spare room of `buf`; `None` when nothing is there yet, 0 when the peer has closed.
     pub(crate) fn read(&self, buf: &mut Vec<u8>) -> io::Result<Option<usize>> {
-        would_block(retry_on_intr(|| recv(&self.0, spare_capacity(buf), RecvFlags::empty())))
+        would_block(retry_on_intr(|| recv(&self.0, spare_capacity(buf), RecvFlags::DONTWAIT)))
             .map(|count| count.map(|(count, _)| count))
+    }
+
+    /// Waits until something is there and reads it, as [`read`](Self::read) does; `None` when the time that was
+    /// [set](Self::set_patience) has passed, or a signal came.
+    pub(crate) fn wait_and_read(&self, buf: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        let read = recv(&self.0, spare_capacity(buf), RecvFlags::empty());
+        match read {
+            Err(Errno::INTR) => Ok(None),
+            read => would_block(read).map(|count| count.map(|(count, _)| count)),
+        }
+    }
+
+    /// Says how long to wait for something to read; without limit at first.
+    pub(crate) fn set_patience(&self, limit: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, limit)?)
     }
 
     /// Writes what it takes of `outgoing` in one system call and advances it; `None` when it takes nothing now.
@@ -84,6 +95,6 @@ const SLICES: usize = 64;
 
 /// A peer that has gone is an error to us, never a signal to a program that did not start in Rust.
 #[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 #[cfg(target_vendor = "apple")]
-const SEND_FLAGS: SendFlags = SendFlags::empty();
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT;

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use fcgi_proto::client::{Config, Connection, Exchange, Output};
+use fcgi_proto::client::{Config, Connection, Exchange, Output, ReadSize};
 use fcgi_proto::pool;
 use fcgi_proto::{Error, ErrorKind, Parts, ProtocolError, Timeouts};
 use rustix::event::{PollFd, PollFlags};
@@ -48,11 +48,38 @@ pub(super) struct Link {
     conn: Connection,
     /// What the request before has left.
     buf: Vec<u8>,
+    read_size: ReadSize,
+    patience: Patience,
+}
+
+/// How long the socket waits for something to read. That it does so by itself saves a system call for each request.
+#[derive(Debug, Default)]
+struct Patience(Option<Duration>);
+
+impl Patience {
+    /// What to set, if that must change, where so much time is left. It may wait for less, to look at the clock and go on.
+    fn change(&mut self, left: Option<Duration>) -> Option<Option<Duration>> {
+        let fits = match (self.0, left) {
+            (None, None) => true,
+            (Some(set), Some(left)) => set <= left && set >= left / 2,
+            _ => false,
+        };
+        // A little less, so that it holds for the next request too; zero would be without limit.
+        let fitting =
+            left.map(|left| if left > SHORT { left - left / 8 } else { left.max(SHORTEST) });
+        if fits {
+            return None;
+        }
+        self.0 = fitting;
+        Some(fitting)
+    }
 }
 
 impl Link {
     pub(super) fn new(socket: Socket, config: Config) -> Self {
-        Self { socket, conn: Connection::new(config), buf: Vec::new() }
+        let (conn, buf) = (Connection::new(config), Vec::new());
+        let (read_size, patience) = (ReadSize::default(), Patience::default());
+        Self { socket, conn, buf, read_size, patience }
     }
 }
 
@@ -249,17 +276,38 @@ impl Single {
 
     /// Reads what is there, and says whether that was anything.
     fn read(&mut self) -> Result<bool, Error> {
-        let Some(Link { socket, conn, .. }) = &self.link else { return Ok(false) };
-        if !self.can_read || !conn.wants_read() {
+        let Some(link) = self.link.as_ref().filter(|link| link.conn.wants_read()) else {
+            return Ok(false);
+        };
+        if !self.can_read {
             return Ok(false);
         }
-        make_room(&mut self.buf);
+        make_room(&mut self.buf, link.read_size);
         self.seen = 0;
-        let count = socket.read(&mut self.buf);
+        let count = link.socket.read(&mut self.buf);
+        self.handle_read(count)
+    }
+
+    /// Waits for something to read where nothing else is to be done, and reads it.
+    fn wait_and_read(&mut self) -> Result<(), Error> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let left = self.exchange.deadline();
+        let left = left.map(|limit| limit.saturating_sub(self.started.elapsed()));
+        make_room(&mut self.buf, link.read_size);
+        self.seen = 0;
+        let changed = link.patience.change(left).map_or(Ok(()), |to| link.socket.set_patience(to));
+        let count = changed.and_then(|()| link.socket.wait_and_read(&mut self.buf));
+        if self.handle_read(count)? { Ok(()) } else { self.check_time() }
+    }
+
+    fn handle_read(&mut self, count: io::Result<Option<usize>>) -> Result<bool, Error> {
         let count = count.map_err(|error| self.exchange.failed_io(error))?;
         // Less than there was room for is most often all.
         self.can_read = count.is_some() && self.buf.len() == self.buf.capacity();
         let Some(count) = count else { return Ok(false) };
+        if let Some(link) = &mut self.link {
+            link.read_size.handle_read(count, self.buf.capacity());
+        }
         self.is_eof = count == 0;
         self.exchange.handle_read(count, self.started.elapsed());
         if let Some(lease) = self.lease.as_mut().filter(|_| count > 0) {
@@ -274,6 +322,9 @@ impl Single {
         let mut flags = PollFlags::IN;
         flags.set(PollFlags::OUT, self.exchange.wants_write(conn));
         let wake = self.body.wake().filter(|_| self.exchange.wants_body(conn));
+        if wake.is_none() && flags == PollFlags::IN && conn.wants_read() {
+            return self.wait_and_read();
+        }
         let limit = self.exchange.deadline();
         let limit = limit.map(|limit| limit.saturating_sub(self.started.elapsed()));
         let (socket, body) =
@@ -323,15 +374,12 @@ fn closed(conn: &mut Connection, exchange: &Exchange, write_error: Option<io::Er
     }
 }
 
-/// All of the buffer was looked at. One that was filled to the brim gives way to a larger one.
-fn make_room(buf: &mut Vec<u8>) {
-    let size = match buf.capacity() {
-        0 => READ_SIZE,
-        full if full == buf.len() => MAX_READ_SIZE,
-        enough => enough,
-    };
+/// All of the buffer was looked at.
+fn make_room(buf: &mut Vec<u8>, size: ReadSize) {
     buf.clear();
-    buf.reserve_exact(size);
+    if !size.is_enough(buf.capacity()) {
+        buf.reserve_exact(size.bytes());
+    }
 }
 
 /// Where in `whole` a part of it is.
@@ -349,6 +397,30 @@ impl fmt::Debug for Single {
     }
 }
 
-/// How much is read at once: enough for most answers, and what a large one grows to.
-const READ_SIZE: usize = 16 * 1024;
-const MAX_READ_SIZE: usize = 64 * 1024;
+/// Times up to this are waited for exactly.
+const SHORT: Duration = Duration::from_millis(100);
+/// The system counts in microseconds.
+const SHORTEST: Duration = Duration::from_micros(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_set_once_for_requests_with_the_same_limit() {
+        let mut patience = Patience::default();
+        assert_eq!(patience.change(None), None, "sockets wait without limit at first");
+        let minute = Duration::from_secs(60);
+        assert_eq!(patience.change(Some(minute)), Some(Some(Duration::from_millis(52_500))));
+        for passed in [0, 1, 7000] {
+            assert_eq!(patience.change(Some(minute - Duration::from_millis(passed))), None);
+        }
+        // It has waited so long, and goes on for the rest; never longer than is left.
+        let rest = Duration::from_millis(7500);
+        assert_eq!(patience.change(Some(rest)), Some(Some(rest - rest / 8)));
+        assert_eq!(patience.change(Some(SHORT)), Some(Some(SHORT)));
+        assert_eq!(patience.change(Some(Duration::ZERO)), Some(Some(SHORTEST)));
+        assert_eq!(patience.change(None), Some(None));
+        assert_eq!(patience.change(None), None);
+    }
+}
