@@ -1175,16 +1175,18 @@ fn the_backoff_of_a_removed_address_holds_nobody_up() {
 
 // spec: S22
 #[test]
-fn once_more_only_when_stale() {
-    for bits in 0..16_u32 {
+fn once_more_only_when_stale_or_idempotent() {
+    for bits in 0..32_u32 {
         let bit = |bit: u32| bits >> bit & 1 == 1;
         let attempt = Attempt {
             is_reused: bit(0),
             has_response: bit(1),
             is_replayable: bit(2),
-            number: 1 + (bits >> 3),
+            is_idempotent: bit(3),
+            number: 1 + (bits >> 4),
         };
-        let expected = bits == 0b0101; // reused, replayable, nothing came, the first
+        // Replayable, nothing came, the first; and reused or idempotent.
+        let expected = matches!(bits, 0b00101 | 0b01101 | 0b01100);
         assert_eq!(attempt.may_retry(), expected, "{attempt:?}");
     }
 }

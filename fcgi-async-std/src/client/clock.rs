@@ -10,6 +10,7 @@ use fcgi_proto::pool::{self, Clock};
 use super::single::Link;
 
 pub(super) type Lobby = pool::Lobby<Link, Reactor>;
+pub(super) type Entry = pool::Entry<Link, Reactor>;
 pub(super) type Lease = pool::Lease<Link, Reactor>;
 pub(super) type Line = pool::Line<Link, Reactor>;
 pub(super) type Place = pool::Place<Link, Reactor>;

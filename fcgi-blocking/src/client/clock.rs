@@ -7,6 +7,7 @@ use fcgi_proto::pool::{self, Clock};
 use super::single::Link;
 
 pub(super) type Lobby = pool::Lobby<Link, ThreadClock>;
+pub(super) type Entry = pool::Entry<Link, ThreadClock>;
 pub(super) type Lease = pool::Lease<Link, ThreadClock>;
 pub(super) type Line = pool::Line<Link, ThreadClock>;
 pub(super) type Place = pool::Place<Link, ThreadClock>;

@@ -13,7 +13,7 @@ use fcgi_proto::{
 
 use super::body::prepare;
 use super::carrier::{Carrier, probe};
-use super::clock::{Lease, Lobby, Place, ThreadClock};
+use super::clock::{Entry, Lease, Lobby, Place, ThreadClock};
 use super::driver::{Driver, News};
 use super::shared::Shared;
 use super::single::{Link, Single};
@@ -99,7 +99,7 @@ impl Pool {
     /// [`Client::execute`](super::Client::execute).
     ///
     /// When a kept connection turns out to be closed before any byte of a response has come, the request is sent once more
-    /// on another, unless its body is a reader. The connection is given back when the response has been read to its end;
+    /// on another, unless its body is a reader; see [`Request::idempotent`]. The connection is given back when the response has been read to its end;
     /// dropping it before closes the connection.
     ///
     /// # Errors
@@ -148,7 +148,11 @@ impl Pool {
         started: Instant,
         tries: &mut Tries,
     ) -> Result<Response, (Error, Option<Body>)> {
-        let place = self.acquire(started, &timeouts).map_err(|error| (error, None))?;
+        let spare = body.try_clone();
+        // One look is enough, at the second attempt: there may be several that have been closed.
+        let can_fail = spare.is_some() && tries.number == 1;
+        let entry = self.lobby.enter().to_send(parts, can_fail);
+        let place = self.acquire(entry, started, &timeouts).map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
         let queued = started.elapsed();
         let (lease, connected) = match self.connect(place, started, &timeouts) {
@@ -161,7 +165,6 @@ impl Pool {
                 return Err((error, again));
             }
         };
-        let spare = body.try_clone();
         let dialled = started.elapsed();
         let begun = self.begin(lease, connected, parts, body, timeouts, started);
         let mut driver = begun.map_err(|(error, body)| {
@@ -224,13 +227,17 @@ impl Pool {
         Ok(Driver::Shared(Shared::new(call, lease, Arc::clone(&self.lobby), body)))
     }
 
-    fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
+    fn acquire(
+        &self,
+        mut entry: Entry,
+        started: Instant,
+        timeouts: &Timeouts,
+    ) -> Result<Place, Error> {
         ThreadClock::start(&self.lobby);
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
         let deadline = wait.and_then(|wait| started.checked_add(wait.deadline));
         let parker = Arc::new(Parker::default());
         let waker = Waker::from(Arc::clone(&parker));
-        let mut entry = self.lobby.enter();
         loop {
             let calls = parker.calls();
             if let Poll::Ready(place) = entry.poll_place(&Context::from_waker(&waker)) {

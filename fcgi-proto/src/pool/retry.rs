@@ -3,9 +3,17 @@
 /// ```
 /// use fcgi_proto::pool::Attempt;
 ///
-/// let stale = Attempt { is_reused: true, has_response: false, is_replayable: true, number: 1 };
+/// let stale = Attempt {
+///     is_reused: true,
+///     has_response: false,
+///     is_replayable: true,
+///     is_idempotent: false,
+///     number: 1,
+/// };
 /// assert!(stale.may_retry());
-/// assert!(!Attempt { is_reused: false, ..stale }.may_retry()); // a fresh connection broke: the request may have run
+/// let fresh = Attempt { is_reused: false, ..stale };
+/// assert!(!fresh.may_retry()); // the request may have run
+/// assert!(Attempt { is_idempotent: true, ..fresh }.may_retry()); // and the caller does not mind
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -15,6 +23,8 @@ pub struct Attempt {
     pub has_response: bool,
     /// The request can be sent again from its start: nothing of a streamed body was taken.
     pub is_replayable: bool,
+    /// The caller has said that it may run twice; see [`Request::idempotent`](crate::Request::idempotent).
+    pub is_idempotent: bool,
     /// 1 for the first attempt. Dials that failed do not count: they sent nothing; see [`may_dial_again`].
     pub number: u32,
 }
@@ -40,10 +50,10 @@ impl Attempt {
     /// Whether to try once more, on another connection.
     ///
     /// Only when the connection broke because it was stale: the peer had closed it before, as php-fpm does after
-    /// `pm.max_requests`, and the request never reached a script. And only once.
+    /// `pm.max_requests`, and the request never reached a script. Or when that does not matter to the caller. And only once.
     #[must_use]
     pub const fn may_retry(self) -> bool {
-        self.is_reused && self.may_repeat()
+        (self.is_reused || self.is_idempotent) && self.may_repeat()
     }
 }
 

@@ -79,6 +79,7 @@ pub struct Request<B> {
     timeouts: Option<Timeouts>,
     keep_conn: Option<bool>,
     spool: Option<SpoolConfig>,
+    is_idempotent: bool,
     /// The first mistake of the caller, reported by `into_parts`.
     error: Option<RequestError>,
 }
@@ -108,9 +109,29 @@ pub struct Parts {
     pub keep_conn: Option<bool>,
     /// How a body of unknown length is collected, when this request differs from its client.
     pub spool: Option<SpoolConfig>,
+    /// Whether it may run twice, as the caller says; see [`Request::idempotent`].
+    pub is_idempotent: bool,
 }
 
 impl Parts {
+    /// Whether running it twice is as good as once: the caller says so, or its method does (RFC 9110, section 9.2.2).
+    ///
+    /// ```
+    /// use fcgi_proto::Request;
+    ///
+    /// let may_repeat = |request: Request<()>| Ok::<_, fcgi_proto::RequestError>(request.into_parts()?.0.may_repeat());
+    /// assert!(may_repeat(Request::get("/srv/a.php"))?);
+    /// assert!(!may_repeat(Request::post("/srv/a.php"))?);
+    /// assert!(may_repeat(Request::post("/srv/a.php").idempotent(true))?);
+    /// # Ok::<(), fcgi_proto::RequestError>(())
+    /// ```
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        const METHODS: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
+        let method = self.params.get("REQUEST_METHOD");
+        self.is_idempotent || method.is_some_and(|method| METHODS.contains(&method))
+    }
+
     /// Says how long the body is, now that it is known.
     pub fn set_content_length(&mut self, bytes: u64) {
         self.content_length = Some(bytes);
@@ -150,6 +171,7 @@ impl<B: Default> Request<B> {
             timeouts: None,
             keep_conn: None,
             spool: None,
+            is_idempotent: false,
             error: None,
         }
     }
@@ -168,6 +190,7 @@ impl<B: Default> Request<B> {
             timeouts: None,
             keep_conn: None,
             spool: None,
+            is_idempotent: false,
             error: None,
         }
     }
@@ -201,6 +224,18 @@ impl<B> Request<B> {
     #[must_use]
     pub const fn keep_conn(mut self, keep_conn: bool) -> Self {
         self.keep_conn = Some(keep_conn);
+        self
+    }
+
+    /// Says that running this request twice is as good as once. Default: false, whatever the method.
+    ///
+    /// A [`Pool`](crate::pool) sends a request once more when its connection broke before any byte of a response came and
+    /// its body is not a stream. By default only a kept connection counts, which the application had closed before the
+    /// request came, as php-fpm does after `pm.max_requests`. With this a fresh one counts as well: its script may have
+    /// begun.
+    #[must_use]
+    pub const fn idempotent(mut self, is_idempotent: bool) -> Self {
+        self.is_idempotent = is_idempotent;
         self
     }
 
@@ -249,6 +284,7 @@ impl<B: BodyLen> Request<B> {
             timeouts: self.timeouts,
             keep_conn: self.keep_conn,
             spool: self.spool,
+            is_idempotent: self.is_idempotent,
         };
         Ok((parts, self.body))
     }

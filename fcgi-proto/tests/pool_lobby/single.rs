@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fcgi_proto::pool::{Access, Clock, Config, Lobby, Mode};
-use fcgi_proto::{Address, Error, ErrorKind, Phase};
+use fcgi_proto::{Address, Error, ErrorKind, Phase, Request};
 
 use crate::harness::*;
 
@@ -141,6 +141,35 @@ fn a_stale_connection_may_be_tried_again_and_a_fresh_one_not() {
     }
     lobby.count_retry();
     assert_eq!(lobby.metrics().retries, 1);
+}
+
+/// A look costs a system call, and is of use only where a request must not be sent twice.
+#[test]
+fn a_kept_connection_is_looked_at_unless_the_request_may_be_sent_again() {
+    let parts = |request: Request<()>| request.into_parts().expect("a request").0;
+    for (request, can_fail, looks) in [
+        (Request::get("/a.php"), true, false),
+        (Request::get("/a.php"), false, true),
+        (Request::new("PUT", "/a.php"), true, false),
+        (Request::post("/a.php"), true, true),
+        (Request::post("/a.php").idempotent(true), true, false),
+        (Request::post("/a.php").idempotent(true), false, true),
+    ] {
+        let lobby = lobby(Config::default());
+        let (place, socket) = (enter(&lobby), Socket::default());
+        place.lease.on_connected();
+        place.lease.give_back(socket.clone());
+        socket.0.store(true, Ordering::Relaxed);
+        let parts = parts(request);
+        let Poll::Ready(Ok(place)) = poll(&mut lobby.enter().to_send(&parts, can_fail)) else {
+            panic!("no place")
+        };
+        assert_eq!(is_dial(&place.access), looks, "{parts:?}");
+        assert_eq!(lobby.metrics().stale, u64::from(looks));
+        let broken = Error::io(io::ErrorKind::ConnectionReset.into()).begun(true);
+        let may_retry = place.lease.may_retry(&broken, false, can_fail, 1);
+        assert_eq!(may_retry, can_fail && (!looks || parts.is_idempotent), "{parts:?}");
+    }
 }
 
 #[test]

@@ -289,7 +289,13 @@ impl World {
         let found = &mut self.callers[caller];
         found.attempts += 1;
         let number = found.attempts;
-        let attempt = Attempt { is_reused, has_response: false, is_replayable: true, number };
+        let attempt = Attempt {
+            is_reused,
+            has_response: false,
+            is_replayable: true,
+            is_idempotent: false,
+            number,
+        };
         found.state = State::Sent(conn, attempt);
         if self.closed.values().any(|closed| *closed == conn) {
             // Stale: the peer has closed it, which the pool is told now.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::single::Link;
 
 pub(super) type Lobby = pool::Lobby<Link, TokioClock>;
+pub(super) type Entry = pool::Entry<Link, TokioClock>;
 pub(super) type Lease = pool::Lease<Link, TokioClock>;
 pub(super) type Line = pool::Line<Link, TokioClock>;
 pub(super) type Place = pool::Place<Link, TokioClock>;

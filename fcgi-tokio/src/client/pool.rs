@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::body::prepare;
 use super::carrier::{Carrier, probe};
-use super::clock::{self, Lease, Lobby, Place, TokioClock};
+use super::clock::{self, Entry, Lease, Lobby, Place, TokioClock};
 use super::driver::Driver;
 use super::shared::Shared;
 use super::single::{Link, Single};
@@ -105,7 +105,7 @@ impl Pool {
     /// [`Client::execute`](super::Client::execute).
     ///
     /// When a kept connection turns out to be closed before any byte of a response has come, the request is sent once more
-    /// on another, unless its body is a stream.
+    /// on another, unless its body is a stream; see [`Request::idempotent`].
     ///
     /// # Errors
     /// As there, and [`PoolFull`](ErrorKind::PoolFull) or a [`Timeout`](ErrorKind::Timeout) of [`Phase::Queue`].
@@ -176,7 +176,11 @@ impl Pool {
         started: Instant,
         tries: &mut Tries,
     ) -> Result<Response, (Error, Option<Body>)> {
-        let place = self.acquire(started, &timeouts).await.map_err(|error| (error, None))?;
+        let spare = body.try_clone();
+        // One look is enough, at the second attempt: there may be several that have been closed.
+        let can_fail = spare.is_some() && tries.number == 1;
+        let entry = self.lobby.enter().to_send(parts, can_fail);
+        let place = self.acquire(entry, started, &timeouts).await.map_err(|error| (error, None))?;
         let address = Arc::clone(&place.address);
         let queued = started.elapsed();
         let (lease, connected) = match self.connect(place, started, &timeouts).await {
@@ -189,7 +193,6 @@ impl Pool {
                 return Err((error, again));
             }
         };
-        let spare = body.try_clone();
         let dialled = started.elapsed();
         let begun = self.begin(lease, connected, parts, body, timeouts, started);
         let mut driver = begun.map_err(|(error, body)| {
@@ -252,10 +255,14 @@ impl Pool {
         Ok(Driver::Shared(Shared::new(call, lease, Arc::clone(&self.lobby), body)))
     }
 
-    async fn acquire(&self, started: Instant, timeouts: &Timeouts) -> Result<Place, Error> {
+    async fn acquire(
+        &self,
+        mut entry: Entry,
+        started: Instant,
+        timeouts: &Timeouts,
+    ) -> Result<Place, Error> {
         clock::start(&self.lobby);
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
-        let mut entry = self.lobby.enter();
         within(started, wait, poll_fn(|cx| entry.poll_place(cx)))
             .await
             .map_err(|error| error.to(&self.lobby.first_address()))?

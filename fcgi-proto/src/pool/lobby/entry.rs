@@ -5,7 +5,7 @@ use core::task::{Context, Poll};
 use super::{Clock, Lease, Link, Lobby, Seat};
 use crate::client::Caller;
 use crate::pool::{AcquireError, Mode, Turn, WaitError, WaiterId};
-use crate::{Address, Error, ErrorKind, Phase};
+use crate::{Address, Error, ErrorKind, Parts, Phase};
 
 /// A caller of a [`Lobby`]. Dropping it leaves the queue, and gives back a turn that had come meanwhile.
 ///
@@ -39,6 +39,9 @@ use crate::{Address, Error, ErrorKind, Phase};
 pub struct Entry<L: Link, C: Clock> {
     lobby: Arc<Lobby<L, C>>,
     waiter: Option<WaiterId>,
+    /// Whether to look whether a kept connection was closed meanwhile.
+    looks: bool,
+    is_idempotent: bool,
 }
 
 /// A place for one request.
@@ -102,7 +105,18 @@ pub enum Access<L> {
 
 impl<L: Link, C: Clock> Entry<L, C> {
     pub(super) const fn new(lobby: Arc<Lobby<L, C>>) -> Self {
-        Self { lobby, waiter: None }
+        Self { lobby, waiter: None, looks: true, is_idempotent: false }
+    }
+
+    /// Says what the request is, for which it is, and whether there could be another attempt at it.
+    ///
+    /// Then one that may run twice needs no look at its connection, which costs a system call: should that turn out to be
+    /// closed, the request is sent again, see [`Lease::may_retry`].
+    #[must_use]
+    pub fn to_send(mut self, parts: &Parts, can_fail: bool) -> Self {
+        self.looks = !(can_fail && parts.may_repeat());
+        self.is_idempotent = parts.is_idempotent;
+        self
     }
 
     /// Ready with a place, of which there is one for each entry. Connections that have broken while they idled are passed
@@ -128,8 +142,9 @@ impl<L: Link, C: Clock> Entry<L, C> {
                 Turn::Fail(error) => return Poll::Ready(Err(self.failed(error))),
             };
             let is_shared = matches!(access, Access::Shared(_));
-            let lease = Lease::new(Arc::clone(&self.lobby), conn, is_reused, is_shared);
-            if !access.is_stale() {
+            let lobby = Arc::clone(&self.lobby);
+            let lease = Lease::new(lobby, conn, is_reused, is_shared, self.is_idempotent);
+            if !access.is_stale(self.looks) {
                 let address = self.lobby.lock().address(upstream);
                 return Poll::Ready(Ok(Place { lease, access, address }));
             }
@@ -189,9 +204,9 @@ impl<L: Link, C: Clock> Drop for Entry<L, C> {
 }
 
 impl<L: Link> Access<L> {
-    fn is_stale(&self) -> bool {
+    fn is_stale(&self, looks: bool) -> bool {
         match self {
-            Self::Single(link) => link.is_stale(),
+            Self::Single(link) => looks && link.is_stale(),
             Self::Shared(caller) => !caller.is_usable(),
             Self::Dial(_) => false,
         }

@@ -50,6 +50,7 @@ pub struct Lease<L: Link, C: Clock> {
     is_reused: bool,
     is_served: bool,
     is_shared: bool,
+    is_idempotent: bool,
 }
 
 impl<L: Link, C: Clock> Lease<L, C> {
@@ -58,8 +59,10 @@ impl<L: Link, C: Clock> Lease<L, C> {
         conn: ConnId,
         is_reused: bool,
         is_shared: bool,
+        is_idempotent: bool,
     ) -> Self {
-        Self { lobby, conn: Some(conn), is_reused, is_served: is_reused, is_shared }
+        let is_served = is_reused;
+        Self { lobby, conn: Some(conn), is_reused, is_served, is_shared, is_idempotent }
     }
 
     /// The application has answered the probe for this dial, or not: how requests go over the connection.
@@ -125,7 +128,8 @@ impl<L: Link, C: Clock> Lease<L, C> {
         is_replayable: bool,
         number: u32,
     ) -> bool {
-        let attempt = Attempt { is_reused: self.is_reused, has_response, is_replayable, number };
+        let Self { is_reused, is_idempotent, .. } = *self;
+        let attempt = Attempt { is_reused, has_response, is_replayable, is_idempotent, number };
         attempt.may_retry_after(error)
     }
 

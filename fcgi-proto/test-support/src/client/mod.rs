@@ -8,6 +8,7 @@
 pub mod peer;
 
 #[expect(missing_docs, reason = "a test's name says what it shows")]
+pub mod again;
 pub mod faults;
 #[expect(missing_docs, reason = "a test's name says what it shows")]
 pub mod php;
@@ -264,6 +265,11 @@ macro_rules! pool_tests {
             d3_a_restart_costs_one_dial_and_no_error,
             d5_dropped_requests_leave_every_place_free,
             d6_gathering_keeps_the_order_and_survives_failures,
+        }
+        $crate::tests! { $adapter, again:
+            a_fresh_connection_that_breaks_is_an_error_unless_the_request_is_idempotent,
+            an_idempotent_request_is_sent_twice_at_the_most,
+            connections_that_were_closed_while_they_idled_are_not_noticed,
         }
         $crate::tests! { $adapter, soak:
             no_answer_goes_astray,
