@@ -12,6 +12,7 @@ mod shared;
 mod single;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -87,7 +88,7 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    address: Address,
+    address: Arc<Address>,
     timeouts: Timeouts,
     spool: SpoolConfig,
 }
@@ -96,7 +97,11 @@ impl Client {
     /// A client that has not connected to anything yet.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, timeouts: Timeouts::default(), spool: SpoolConfig::default() }
+        Self {
+            address: Arc::new(address),
+            timeouts: Timeouts::default(),
+            spool: SpoolConfig::default(),
+        }
     }
 
     /// A client for this address, after a look whether somebody listens there.
@@ -125,7 +130,7 @@ impl Client {
 
     /// The address of the application.
     #[must_use]
-    pub const fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -156,7 +161,7 @@ impl Client {
         loop {
             match driver.next() {
                 Ok(News::Head(head)) => {
-                    let body = ResponseBody::new(driver, self.address.clone());
+                    let body = ResponseBody::new(driver, Arc::clone(&self.address));
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}

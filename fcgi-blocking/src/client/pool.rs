@@ -106,11 +106,29 @@ impl Pool {
     /// As there, and [`PoolFull`](ErrorKind::PoolFull) or a [`Timeout`](ErrorKind::Timeout) of [`Phase::Queue`].
     pub fn execute(&self, request: Request) -> Result<Response, Error> {
         let started = Instant::now();
-        let (parts, mut body, timeouts) = prepare(request, self.spool, self.timeouts, started)
-            .map_err(|error| error.to(&self.lobby.first_address()))?;
+        let (parts, body, timeouts) = self.prepare(request, started)?;
+        self.send(&parts, body, timeouts, started)
+    }
+
+    fn prepare(
+        &self,
+        request: Request,
+        started: Instant,
+    ) -> Result<(Parts, Body, Timeouts), Error> {
+        prepare(request, self.spool, self.timeouts, started)
+            .map_err(|error| error.to(&self.lobby.first_address()))
+    }
+
+    fn send(
+        &self,
+        parts: &Parts,
+        mut body: Body,
+        timeouts: Timeouts,
+        started: Instant,
+    ) -> Result<Response, Error> {
         let mut tries = Tries { number: 1, failed_dials: 0 };
         loop {
-            match self.attempt(&parts, body, timeouts, started, &mut tries) {
+            match self.attempt(parts, body, timeouts, started, &mut tries) {
                 Ok(response) => return Ok(response),
                 Err((error, None)) => return Err(error),
                 Err((_, Some(again))) => body = again,
@@ -123,9 +141,12 @@ impl Pool {
     /// # Errors
     /// As there, and as [`execute`](Self::execute).
     pub fn call(&self, request: Request) -> Result<FullResponse, Error> {
-        let script = request.params().get("SCRIPT_FILENAME").map(Vec::from).unwrap_or_default();
-        let response = self.execute(request)?.collect(MAX_CALL_BODY)?;
-        response.error_for_status().map_err(|error| error.with_script(script))
+        let started = Instant::now();
+        let (parts, body, timeouts) = self.prepare(request, started)?;
+        let response = self.send(&parts, body, timeouts, started)?.collect(MAX_CALL_BODY)?;
+        response.error_for_status().map_err(|error| {
+            error.with_script(parts.params.get("SCRIPT_FILENAME").unwrap_or_default())
+        })
     }
 
     /// The figures of this pool.
@@ -175,7 +196,7 @@ impl Pool {
         loop {
             match driver.next() {
                 Ok(News::Head(head)) => {
-                    let body = ResponseBody::new(driver, Address::clone(&address));
+                    let body = ResponseBody::new(driver, address);
                     return Ok(Response::new(head, body));
                 }
                 Ok(_) => {}
@@ -234,6 +255,10 @@ impl Pool {
         timeouts: &Timeouts,
     ) -> Result<Place, Error> {
         ThreadClock::start(&self.lobby);
+        // Most need not wait, and then nobody need wake them.
+        if let Poll::Ready(place) = entry.poll_place(&Context::from_waker(Waker::noop())) {
+            return place;
+        }
         let wait = timeouts.wait(Phase::Queue, started.elapsed());
         let deadline = wait.and_then(|wait| started.checked_add(wait.deadline));
         let parker = Arc::new(Parker::default());

@@ -1,5 +1,6 @@
 use std::borrow::BorrowMut;
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fcgi_proto::cgi::{FullResponse, Headers, ResponseHead};
@@ -24,7 +25,7 @@ impl Response {
 
     /// Who answered.
     #[must_use]
-    pub const fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         self.body.address()
     }
 
@@ -131,18 +132,18 @@ impl Response {
 #[derive(Debug)]
 pub struct ResponseBody {
     driver: Driver,
-    address: Address,
+    address: Arc<Address>,
     is_over: bool,
     /// What a reader that goes on behind an error is told.
     failure: Option<io::ErrorKind>,
 }
 
 impl ResponseBody {
-    pub(super) const fn new(driver: Driver, address: Address) -> Self {
+    pub(super) const fn new(driver: Driver, address: Arc<Address>) -> Self {
         Self { driver, address, is_over: false, failure: None }
     }
 
-    pub(super) const fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &Address {
         &self.address
     }
 
