@@ -4,9 +4,9 @@
 //! gateway must not see what would mean one thing to us and another to it.
 
 use bytes::Bytes;
+use fcgi_proto::cgi::environment::host_name;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{Method, Response, StatusCode, Version};
 
 use crate::Body;
@@ -42,19 +42,30 @@ fn transfer_coding(headers: &HeaderMap) -> Result<(), Page> {
     }
 }
 
-/// Exactly one usable host, unless the request is of HTTP/1.0 (RFC 9112, section 3.2).
+/// Exactly one usable host, unless the request is of HTTP/1.0 (RFC 9112, section 3.2). Over HTTP/2 two that differ are
+/// a mistake (RFC 9113, section 8.3.1); over HTTP/1.1 the one in the target counts.
 fn host(parts: &Parts) -> Result<(), Page> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let is_named = parts.uri.authority().is_some();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if is_named || parts.version <= Version::HTTP_10 => Ok(()),
-        (Some(host), None) if host.is_empty() || is_authority(host) => Ok(()),
-        _ => Err(Page::BAD_HOST),
+    let named = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    // RFC 9112, section 3.2.2, leaves user and password to the client.
+    let named = named.map(|named| named.rsplit(|&byte| byte == b'@').next().unwrap_or(named));
+    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) if named.is_some() || parts.version <= Version::HTTP_10 => None,
+        (Some(host), None) => Some(host),
+        _ => return Err(Page::BAD_HOST),
+    };
+    let is_usable = |host: &[u8]| host.is_empty() || host_name(host).is_some();
+    let differ = match (named, host) {
+        (Some(named), Some(host)) => !named.eq_ignore_ascii_case(host),
+        _ => false,
+    };
+    if [named, host].into_iter().flatten().all(is_usable)
+        && !(differ && parts.version == Version::HTTP_2)
+    {
+        Ok(())
+    } else {
+        Err(Page::BAD_HOST)
     }
-}
-
-fn is_authority(host: &HeaderValue) -> bool {
-    !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok()
 }
 
 /// Whether a request asks about the server as a whole (RFC 9110, section 9.3.7).
@@ -76,6 +87,41 @@ pub(crate) const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts() {
+        let http2 = Version::HTTP_2;
+        let http11 = Version::HTTP_11;
+        for (version, target, fields, is_fine) in [
+            (http11, "/", &["example.org"][..], true),
+            (http11, "/", &["example.org:8080"], true),
+            (http11, "/", &["[::1]:80"], true),
+            (http11, "/", &[""], true),
+            (http11, "/", &[], false),
+            (Version::HTTP_10, "/", &[], true),
+            (http11, "/", &["a", "a"], false),
+            (http11, "/", &["a/b"], false),
+            (http11, "/", &["user@a"], false),
+            (http11, "/", &["a:99999"], false),
+            (http11, "/", &["[::1"], false),
+            (http11, "/", &["[1]"], false),
+            (http11, "http://a/", &["b"], true),
+            (http11, "http://a/", &["b/c"], false),
+            (http11, "http://a:99999/", &["a"], false),
+            (http11, "http://user:secret@a/", &["a"], true),
+            (http2, "https://a/", &[], true),
+            (http2, "https://a:8443/", &["A:8443"], true),
+            (http2, "https://a/", &["b"], false),
+        ] {
+            let mut request = http::Request::builder().version(version).uri(target);
+            for field in fields {
+                request = request.header(header::HOST, *field);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let expected = if is_fine { Ok(()) } else { Err(Page::BAD_HOST) };
+            assert_eq!(host(&parts), expected, "{version:?} {target} {fields:?}");
+        }
+    }
 
     #[test]
     fn transfer_codings() {

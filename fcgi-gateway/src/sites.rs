@@ -20,12 +20,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use fcgi_proto::cgi::TrustedProxies;
+use http::header;
+use http::uri::Authority;
 use http::{Request, Response};
 use tower_service::Service;
 
+use crate::observe::{Observer, Observers, answered_before};
 use crate::pages::Page;
-use crate::{Body, BoxError, Gateway};
+use crate::{Body, BoxError, Connection, Gateway};
 
 /// Which site answers for which host.
 ///
@@ -37,6 +40,8 @@ pub struct Table {
     /// What follows the star, with its dot.
     wildcards: HashMap<String, Gateway>,
     default: Option<Gateway>,
+    trusted_proxies: Option<TrustedProxies>,
+    observers: Observers,
 }
 
 /// Why a site has no place in a [`Table`].
@@ -87,6 +92,43 @@ impl Table {
         self
     }
 
+    /// Believes these proxies which host a request is for, as the sites do that trust them; see
+    /// [`Builder::trusted_proxies`](crate::Builder::trusted_proxies). Default: none, the host that a request itself names
+    /// counts.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = Some(proxies);
+        self
+    }
+
+    /// Tells somebody of the requests that no site has answered, besides those who are told already.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
+    /// The host without its port that a trusted proxy names, or else the request itself. Whether a request may name it so is
+    /// for the site to check.
+    fn host<B>(&self, request: &Request<B>) -> Option<String> {
+        let connection = request.extensions().get::<Connection>();
+        let forwarding =
+            connection.zip(self.trusted_proxies.as_ref()).map(|(connection, proxies)| {
+                let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value));
+                proxies.resolve(connection.remote(), headers)
+            });
+        // What is wrong in their words is told by the site.
+        let forwarded = forwarding.and_then(Result::ok).and_then(|forwarding| forwarding.host());
+        match (forwarded, request.uri().authority()) {
+            (Some(host), _) => Some(Authority::try_from(host).ok()?.host().to_owned()),
+            (None, Some(authority)) => Some(authority.host().to_owned()),
+            (None, None) => {
+                let named = request.headers().get(header::HOST)?.as_bytes();
+                Some(Authority::try_from(named).ok()?.host().to_owned())
+            }
+        }
+    }
+
     fn find(&self, host: Option<&str>) -> Option<&Gateway> {
         let host = host.map(normal);
         let named = host.as_deref().and_then(|host| {
@@ -106,7 +148,7 @@ fn is_host(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
         && (is_address || name.bytes().all(is_host_byte))
-        && name.parse::<http::uri::Authority>().is_ok_and(|authority| authority.port().is_none())
+        && name.parse::<Authority>().is_ok_and(|authority| authority.port().is_none())
 }
 
 fn normal(name: &str) -> String {
@@ -151,29 +193,18 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let table = self.table();
-        let host = host(&request);
+        let host = table.host(&request);
         match table.find(host.as_deref()) {
             Some(gateway) => gateway.clone().call(request),
             None => {
                 tracing::debug!(host, "no site of this name");
-                Box::pin(core::future::ready(Ok(misdirected(request.headers()))))
+                let (parts, _body) = request.into_parts();
+                let response = Page::MISDIRECTED.response(&parts.headers);
+                let response = answered_before(&table.observers, parts, response);
+                Box::pin(core::future::ready(Ok(response)))
             }
         }
     }
-}
-
-/// The host without its port, as the client named it. Whether a request may name it so is for the site to check.
-fn host<B>(request: &Request<B>) -> Option<String> {
-    if let Some(authority) = request.uri().authority() {
-        return Some(authority.host().to_owned());
-    }
-    let named = request.headers().get(header::HOST)?.as_bytes();
-    let authority = http::uri::Authority::try_from(named).ok()?;
-    Some(authority.host().to_owned())
-}
-
-fn misdirected(headers: &HeaderMap) -> Response<Body> {
-    Page::MISDIRECTED.response(headers)
 }
 
 impl fmt::Display for HostError {

@@ -178,7 +178,7 @@ fn what_a_proxy_vouches_for_must_be_right() {
         ("X-Forwarded-Host", "a b", ForwardingError::Host),
         ("X-Forwarded-Host", "a/../b", ForwardingError::Host),
         ("X-Forwarded-Host", ":80", ForwardingError::Host),
-        ("X-Forwarded-Host", "a:70000", ForwardingError::Port),
+        ("X-Forwarded-Host", "a:70000", ForwardingError::Host),
         ("X-Forwarded-Port", "0", ForwardingError::Port),
         ("X-Forwarded-Port", "-1", ForwardingError::Port),
     ] {

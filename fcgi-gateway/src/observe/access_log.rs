@@ -1,5 +1,6 @@
 //! A line for every request.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
@@ -140,7 +141,7 @@ struct Line<'a> {
     id: &'a str,
     remote: Option<IpAddr>,
     method: &'a str,
-    host: Option<&'a str>,
+    host: Option<Cow<'a, str>>,
     target: &'a str,
     protocol: &'a str,
     status: u16,
@@ -153,9 +154,9 @@ struct Line<'a> {
     queue: Option<f64>,
     connect: Option<f64>,
     head: Option<f64>,
-    referer: Option<&'a str>,
-    user_agent: Option<&'a str>,
-    traceparent: Option<&'a str>,
+    referer: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
+    traceparent: Option<Cow<'a, str>>,
 }
 
 fn json(record: &Record) -> Vec<u8> {
@@ -165,7 +166,7 @@ fn json(record: &Record) -> Vec<u8> {
         id: record.id().as_str(),
         remote: record.remote().map(|remote| remote.ip()),
         method: record.method().as_str(),
-        host: record.host(),
+        host: record.host().map(Cow::Borrowed).or_else(|| readable(record, "host")),
         target: record.target(),
         protocol: protocol(record.version()),
         status: record.status(),
@@ -178,11 +179,16 @@ fn json(record: &Record) -> Vec<u8> {
         queue: timings.map(|timings| seconds(timings.queue)),
         connect: timings.map(|timings| seconds(timings.connect)),
         head: timings.map(|timings| seconds(timings.head)),
-        referer: record.header("referer"),
-        user_agent: record.header("user-agent"),
-        traceparent: record.header("traceparent"),
+        referer: readable(record, "referer"),
+        user_agent: readable(record, "user-agent"),
+        traceparent: readable(record, "traceparent"),
     };
     serde_json::to_vec(&line).unwrap_or_default()
+}
+
+/// A header field as text. Most that is not ASCII is UTF-8; what is not has U+FFFD in its place.
+fn readable<'a>(record: &'a Record, name: &str) -> Option<Cow<'a, str>> {
+    Some(String::from_utf8_lossy(record.parts.headers.get(name)?.as_bytes()))
 }
 
 /// Whole microseconds: more digits say nothing.
@@ -276,7 +282,7 @@ mod tests {
             ("upstream", "10.0.0.1:9000".into()),
             ("queue", serde_json::json!(0.0015)),
             ("duration", serde_json::json!(2.5)),
-            ("user_agent", serde_json::Value::Null),
+            ("user_agent", "me\\\" \u{fffd}\" 200 -".into()),
             ("referer", serde_json::Value::Null),
         ] {
             assert_eq!(value[name], expected, "{name}");

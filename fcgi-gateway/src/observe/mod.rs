@@ -30,7 +30,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Method, Uri};
+use http::request::Parts;
+use http::{Method, Response, Uri};
 
 pub use self::access_log::{AccessLog, LogFormat, ParseLogFormatError};
 pub(crate) use self::context::{Context, Counted, Watch};
@@ -40,6 +41,7 @@ pub use self::metrics::Metrics;
 pub use self::record::{Outcome, Record};
 pub use self::request_id::RequestId;
 pub(crate) use self::request_id::{Identify, TraceContext};
+use crate::Body;
 
 /// Is told what goes on.
 ///
@@ -92,6 +94,22 @@ pub struct StderrLine {
     pub line: Arc<str>,
 }
 
+/// Tells observers of a request that was answered before a gateway had it; what watches the answer goes into it.
+pub(crate) fn answered_before(
+    observers: &Observers,
+    mut parts: Parts,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    if observers.is_empty() {
+        return response;
+    }
+    let id = Identify::Off.identify(&mut parts.headers, false);
+    let context = Context::new(id, &parts, observers.clone());
+    let watch = Watch::begin(&context, parts, None).answered(&response);
+    response.body_mut().watch(watch);
+    response
+}
+
 /// All observers of a gateway.
 #[derive(Clone, Default)]
 pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
@@ -105,6 +123,13 @@ impl Observers {
         for observer in &*self.0 {
             observer.observe(event);
         }
+    }
+}
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: impl Observer) {
+        let observer: Arc<dyn Observer> = Arc::new(observer);
+        self.0 = self.0.iter().cloned().chain([observer]).collect();
     }
 }
 

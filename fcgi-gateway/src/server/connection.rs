@@ -23,6 +23,7 @@ use super::activity::{Activity, Verdict};
 use super::service::{RequestBody, Watched};
 use super::socket::{Socket, Stream};
 use super::streams::Streams;
+use crate::observe::Observers;
 use crate::{BoxError, Connection};
 
 /// A client that has just connected.
@@ -33,6 +34,7 @@ pub(super) struct Accepted {
     pub(super) redirect: Option<u16>,
     pub(super) activity: Arc<Activity>,
     pub(super) config: Arc<Config>,
+    pub(super) observers: Observers,
 }
 
 impl Accepted {
@@ -47,13 +49,14 @@ impl Accepted {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { stream, connection, tls, redirect, activity, config } = self;
+        let Self { stream, connection, tls, redirect, activity, config, observers } = self;
         let socket = Socket::new(stream, config.write_timeout, Arc::clone(&activity));
         let service = Watched {
             service,
             connection,
             activity: Arc::clone(&activity),
             config: Arc::clone(&config),
+            observers,
             redirect,
         };
         let patience = Patience { activity, config, stopped, connection };

@@ -52,6 +52,7 @@ pub use self::listener::Listener;
 pub use self::service::RequestBody;
 use self::socket::Stream;
 pub use self::tls::{Tls, TlsError};
+use crate::observe::{Observer, Observers};
 use crate::{BoxError, Connection};
 
 /// A listening HTTP server.
@@ -60,6 +61,7 @@ use crate::{BoxError, Connection};
 pub struct Server {
     listeners: Vec<Listener>,
     config: Config,
+    observers: Observers,
 }
 
 impl Server {
@@ -74,7 +76,8 @@ impl Server {
 
     /// Uses a listener that exists: a [`Listener`], or tokio's.
     pub fn new(listener: impl Into<Listener>) -> Self {
-        Self { listeners: vec![listener.into()], config: Config::default() }
+        let observers = Observers::default();
+        Self { listeners: vec![listener.into()], config: Config::default(), observers }
     }
 
     /// Uses one more.
@@ -86,6 +89,14 @@ impl Server {
     /// Sets the limits and times.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Tells somebody of the requests that the server answers itself, as they are over a limit (414, 431) or are sent on to
+    /// HTTPS. Those that go to the service are its own to tell of, see [`Builder::observe`](crate::Builder::observe). What
+    /// is no request is not told of: hyper answers it with 400 or 431.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
         self
     }
 
@@ -121,7 +132,7 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listeners, config } = self;
+        let Self { listeners, config, observers } = self;
         let config = Arc::new(config);
         let acceptors = listeners
             .iter()
@@ -152,6 +163,7 @@ impl Server {
                             redirect: listeners.get(index).and_then(|listener| listener.redirect),
                             activity: Arc::new(Activity::new(Instant::now())),
                             config: Arc::clone(&config),
+                            observers: observers.clone(),
                         });
                     }
                     Err(error) => pause_after(&error).await,

@@ -16,6 +16,7 @@ use tower_service::Service;
 use super::Config;
 use super::activity::Activity;
 use super::streams::note_output;
+use crate::observe::{Observers, answered_before};
 use crate::pages::Page;
 use crate::{Body, BoxError, Connection};
 
@@ -27,6 +28,7 @@ pub(super) struct Watched<S> {
     pub(super) connection: Connection,
     pub(super) activity: Arc<Activity>,
     pub(super) config: Arc<Config>,
+    pub(super) observers: Observers,
     pub(super) redirect: Option<u16>,
 }
 
@@ -56,10 +58,11 @@ where
         } else {
             self.redirect.and_then(|port| redirect(&parts, port))
         };
+        parts.extensions.insert(self.connection);
         if let Some(own) = own {
+            let own = answered_before(&self.observers, parts, own);
             return Answer::Own { own: Some(own), under_way: Some(under_way) };
         }
-        parts.extensions.insert(self.connection);
         let future = self.service.call(Request::from_parts(parts, body));
         Answer::Service { future, under_way: Some(under_way) }
     }

@@ -1,9 +1,9 @@
 //! Several sites in one `fcgi.toml`.
 
 use fcgi_test_support::http::Request;
-use fcgi_test_support::{PhpFpm, Scripts};
+use fcgi_test_support::{PhpFpm, Scripts, wait_until};
 
-use crate::support::{Serve, fcgi, run};
+use crate::support::{LIMIT, Serve, fcgi, run};
 
 fn say(serve: &Serve, host: &str) -> (u16, String) {
     let response = Request::get("/x").header("Host", host).send(serve.address());
@@ -91,6 +91,11 @@ fn a_file_is_checked_without_serving_it() {
         ("[site]\nroot = \"main\"\n[http]\ntrusted-proxy = [\"10.0.0.0/33\"]\n", "10.0.0.0/33"),
         ("[site]\nroot = \"main\"\n[http]\nlisten = \"127.0.0.1:99999\"\n", "127.0.0.1:99999"),
         ("[site]\nroot = \"main\"\n[ops]\nops-listen = \"here\"\n", "\"here\""),
+        (
+            "[site]\nroot = \"main\"\n[ops]\naccess-log = \"gone/access.log\"\n",
+            "cannot write the access log",
+        ),
+        ("[site]\nroot = \"main\"\n[ops]\naccess-log = \"main\"\n", "cannot write the access log"),
         ("[[host]]\nfolder = \"main\"\n", "has no names"),
         ("[[host]]\nnames = \"a.org\"\n", "neither a folder nor a site.root"),
         ("[[host]]\nnames = \"a org\"\nfolder = \"main\"\n", "is no host"),
@@ -144,6 +149,74 @@ fn what_to_try_and_what_is_a_script() {
     let response = serve.get("/run.php5/more");
     assert_eq!((response.status, response.text().trim()), (403, "Access denied."));
     assert_eq!(serve.get("/page.php").status, 404);
+}
+
+/// The script is told the same host, so another site would answer under a name that is not its own.
+#[test]
+fn a_site_is_chosen_by_the_host_that_a_trusted_proxy_names() {
+    let (sites, fpm) = (sites(), PhpFpm::start());
+    let settings = |http: &str| {
+        let upstream = format!("[upstream]\nfpm = \"{}\"\n{http}", fpm.address());
+        let file = sites.add("fcgi.toml", format!("{upstream}{HOSTS}"));
+        Serve::launch(fcgi().args(["serve", "--listen", "127.0.0.1:0", "--config", &file]))
+    };
+    let ask = |serve: &Serve, host: &str, forwarded: &str| {
+        let request = Request::get("/x").header("Host", host).header("X-Forwarded-For", "1.2.3.4");
+        let response = request.header("X-Forwarded-Host", forwarded).send(serve.address());
+        (response.status, response.text())
+    };
+    let serve = settings("[http]\ntrusted-proxy = [\"127.0.0.0/8\"]\n");
+    let shop = (200, "shop/public own".to_owned());
+    assert_eq!(ask(&serve, "inner", "shop.example.org"), shop);
+    assert_eq!(ask(&serve, "blog.example.org", "Shop.example.org:8443"), shop);
+    assert_eq!(ask(&serve, "shop.example.org", "elsewhere").0, 421);
+    assert_eq!(ask(&serve, "shop.example.org", "a b").0, 400);
+    // Nobody else is believed.
+    let serve = settings("");
+    assert_eq!(ask(&serve, "inner", "shop.example.org").0, 421);
+    assert_eq!(ask(&serve, "shop.example.org", "blog.example.org"), shop);
+}
+
+#[test]
+fn what_no_site_answers_is_in_the_log_and_the_figures() {
+    let (sites, fpm) = (sites(), PhpFpm::start());
+    let text = format!(
+        "[upstream]\nfpm = \"{}\"\n[http]\nmax-uri = 100\nmax-headers = 9\n",
+        fpm.address()
+    );
+    let file = sites.add("fcgi.toml", format!("{text}{HOSTS}"));
+    let log = sites.path("access.log");
+    let mut serve = Serve::launch(fcgi().args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        &file,
+        "--access-log",
+        &log,
+        "--ops-listen",
+        "127.0.0.1:0",
+    ]));
+    assert_eq!(say(&serve, "elsewhere").0, 421);
+    assert_eq!(serve.get(&format!("/{}", "x".repeat(100))).status, 414);
+    let many =
+        (0..9).fold(Request::get("/many"), |request, nth| request.header(&format!("X-{nth}"), "1"));
+    assert_eq!(many.send(serve.address()).status, 431);
+    let line = serve.wait_for_log("/metrics");
+    let ops = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+    let ops = ops.and_then(|address| address.parse().ok()).expect("an address");
+    let figures = || Request::get("/metrics").send(ops).text();
+    for status in [421, 414, 431] {
+        let counted = format!("fcgi_requests_total{{method=\"GET\",status=\"{status}\"}} 1\n");
+        assert!(wait_until(LIMIT, || figures().contains(&counted)), "{status}: {}", figures());
+    }
+    serve.stop();
+    let lines = std::fs::read_to_string(&log).expect("a log");
+    for (target, status) in
+        [("/x HTTP/1.1\"", 421), ("x HTTP/1.1\"", 414), ("/many HTTP/1.1\"", 431)]
+    {
+        assert!(lines.contains(&format!("{target} {status} ")), "{status}: {lines}");
+    }
 }
 
 /// Forgotten proxies would make every client the proxy.

@@ -1,12 +1,13 @@
 //! `fcgi serve` as operators run it: its log, its port for them, and its end.
 
 use core::time::Duration;
+use std::net::TcpListener;
 
 use fcgi_test_support::http::Request;
 use fcgi_test_support::{PhpFpm, Scripts, free_port, wait_until};
 use rustix::process::Signal;
 
-use crate::support::{LIMIT, Serve};
+use crate::support::{LIMIT, Serve, run};
 
 #[test]
 fn the_access_log_can_be_moved_away() {
@@ -47,6 +48,21 @@ fn the_access_log_can_be_moved_away() {
     }
     serve.stop();
     assert_eq!(text(&log).matches("/style-none.css").count(), 20);
+}
+
+#[test]
+fn a_port_for_operators_that_is_taken_names_its_flag() {
+    let (scripts, taken) = (Scripts::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let taken = taken.local_addr().unwrap().to_string();
+    let ours = ["--fpm", "unix:/nowhere.sock", "--listen", "127.0.0.1:0", "--ops-listen", &taken];
+    let root = scripts.root().to_str().unwrap();
+    let output = run([&["serve", root][..], &ours].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [taken.as_str(), "--ops-listen chooses another"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("with --listen"), "{said}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub use error::EnvironmentError;
 pub(crate) use headers::is_about_connection;
 
 use self::target::Target;
-pub(in crate::cgi) use self::target::host_name;
+pub use self::target::host_name;
 use super::names::is_token;
 use super::php_settings::PhpSettings;
 use super::proxies::Forwarding;

@@ -1,6 +1,7 @@
 //! The target of a request line, and the host in it.
 
 use alloc::borrow::Cow;
+use core::net::Ipv6Addr;
 
 use super::EnvironmentError;
 
@@ -49,9 +50,18 @@ fn strip_prefix_ignore_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// The host in `host[:port]`, brackets of an IPv6 address included. `None` when it is not of that form
-/// (RFC 3986 section 3.2): nothing else may reach applications, which build links and folder names of it.
-pub(in crate::cgi) fn host_name(authority: &[u8]) -> Option<&[u8]> {
+/// The host in `host[:port]`, brackets of an IPv6 address included. `None` when it is not of that form (RFC 3986,
+/// section 3.2; the port is at most 65,535): nothing else may reach applications, which build links and folder names of it.
+///
+/// ```
+/// use fcgi_proto::cgi::environment::host_name;
+///
+/// assert_eq!(host_name(b"example.org:8080"), Some(&b"example.org"[..]));
+/// assert_eq!(host_name(b"[::1]"), Some(&b"[::1]"[..]));
+/// assert_eq!(host_name(b"user@example.org"), None);
+/// ```
+#[must_use]
+pub fn host_name(authority: &[u8]) -> Option<&[u8]> {
     let end = match authority.first() {
         Some(b'[') => authority.iter().position(|&byte| byte == b']')? + 1,
         _ => authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len()),
@@ -59,23 +69,48 @@ pub(in crate::cgi) fn host_name(authority: &[u8]) -> Option<&[u8]> {
     let (host, port) = authority.split_at_checked(end)?;
     let is_port = match port {
         [] => true,
-        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
     let is_host = match host {
-        [b'[', literal @ .., b']'] => {
-            !literal.is_empty() && literal.iter().all(|&byte| is_literal_byte(byte))
-        }
-        name => name.iter().all(|&byte| is_name_byte(byte)),
+        [b'[', literal @ .., b']'] => is_literal(literal),
+        name => is_name(name),
     };
     (is_port && is_host).then_some(host)
 }
 
-const fn is_literal_byte(byte: u8) -> bool {
-    byte == b':' || is_name_byte(byte)
+/// None, or a number that a port can have.
+fn is_port(digits: &[u8]) -> bool {
+    let number = core::str::from_utf8(digits).ok().map(str::parse::<u16>);
+    digits.iter().all(u8::is_ascii_digit) && (digits.is_empty() || matches!(number, Some(Ok(_))))
 }
 
-/// `reg-name`: unreserved characters, sub-delimiters, and the percent sign.
+/// An IPv6 address, or one of a kind to come: `v1.x` (RFC 3986, section 3.2.2).
+fn is_literal(literal: &[u8]) -> bool {
+    if let [b'v' | b'V', rest @ ..] = literal {
+        let Some(dot) = rest.iter().position(|&byte| byte == b'.') else { return false };
+        let (version, address) = rest.split_at(dot);
+        let is_byte = |&byte: &u8| byte == b':' || is_name_byte(byte) && byte != b'%';
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && address.len() > 1
+            && address.iter().all(is_byte);
+    }
+    core::str::from_utf8(literal).is_ok_and(|literal| literal.parse::<Ipv6Addr>().is_ok())
+}
+
+/// `reg-name`, whose percent signs have two digits behind them.
+fn is_name(name: &[u8]) -> bool {
+    let mut pieces = name.split(|&byte| byte == b'%');
+    let is_plain = |piece: &[u8]| piece.iter().all(|&byte| is_name_byte(byte));
+    pieces.next().is_none_or(is_plain)
+        && pieces.all(|piece| {
+            let digits = piece.get(..2).unwrap_or_default();
+            digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit) && is_plain(piece)
+        })
+}
+
+/// Unreserved characters, sub-delimiters, and the percent sign.
 const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

@@ -9,6 +9,7 @@ pub mod peer;
 
 #[expect(missing_docs, reason = "a test's name says what it shows")]
 pub mod again;
+#[expect(missing_docs, reason = "a test's name says what it shows")]
 pub mod faults;
 #[expect(missing_docs, reason = "a test's name says what it shows")]
 pub mod php;

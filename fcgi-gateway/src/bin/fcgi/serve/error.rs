@@ -14,6 +14,8 @@ pub(crate) enum ServeError {
     Site(String),
     /// The address to listen on.
     Listen { address: String, source: io::Error },
+    /// The address for operators.
+    OpsListen { address: String, source: io::Error },
     /// The address of the developer's page.
     DevListen { address: String, source: io::Error },
     /// PHP.
@@ -38,6 +40,12 @@ impl fmt::Display for ServeError {
                     io::ErrorKind::InvalidInput => f.write_str("; expected HOST:PORT, such as 127.0.0.1:8080"),
                     _ => Ok(()),
                 }
+            }
+            Self::OpsListen { address, source } => {
+                write!(
+                    f,
+                    "cannot show health and metrics on {address}: {source}; --ops-listen chooses another HOST:PORT (127.0.0.1:0 a free port)"
+                )
             }
             Self::DevListen { address, source } => {
                 write!(

@@ -239,7 +239,8 @@ impl HttpArgs {
         config
     }
 
-    fn proxies(&self) -> Result<Option<TrustedProxies>, String> {
+    /// Those who are believed about clients, if there are any.
+    pub(super) fn proxies(&self) -> Result<Option<TrustedProxies>, String> {
         let Some(trusted) = &self.trusted_proxy else { return Ok(None) };
         let mut networks = Vec::new();
         for network in trusted.iter().filter(|network| *network != "unix") {

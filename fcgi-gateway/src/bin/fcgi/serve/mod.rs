@@ -116,6 +116,7 @@ pub(crate) fn main(args: &ServeArgs) -> Result<(), ServeError> {
 
 async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
+    let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
     // Before PHP is started: a port in use is found at once.
     let (server, tls) = config.settings.http.bind().await?;
     let roots = Vec::from_iter(sites.iter().map(|site| site.root.display().to_string()));
@@ -124,7 +125,8 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
         started = running.start(sites) => started?,
         () = signals.stop() => return Err(ServeError::Interrupted),
     }
-    let result = match running.table(sites) {
+    let server = running.watch(server);
+    let result = match running.table(sites, proxies) {
         Ok(table) => {
             greet(&server, sites, &running);
             serve(args, server, tls.as_ref(), Sites::new(table), &mut running, &mut signals).await;
@@ -161,7 +163,8 @@ async fn serve(
                     let (config, sites) = args.load()?;
                     // Proxies that cannot be read would else be forgotten, and every client be the proxy.
                     config.settings.http.check_together()?;
-                    running.change(&sites, &served).await
+                    let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
+                    running.change(&sites, proxies, &served).await
                 };
                 let changed = tokio::select! {
                     () = &mut server => return,

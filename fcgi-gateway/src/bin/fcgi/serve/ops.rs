@@ -1,6 +1,7 @@
 //! What operators see: metrics, the access log, the developer's page.
 
 use core::str::FromStr;
+use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,9 @@ use std::path::{Path, PathBuf};
 use fcgi_gateway::observe::{AccessLog, LogFile, LogFormat, Metrics};
 use fcgi_gateway::operations::Operations;
 use fcgi_gateway::server::{Config, Server};
+use fcgi_gateway::sites::Table;
 use fcgi_gateway::{Builder, Gateway};
+use rustix::fs::Access;
 use serde::{Deserialize, Deserializer, de};
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,7 +80,13 @@ impl OpsArgs {
 
     /// Finds what would keep it from starting, without a port or a file.
     pub(super) fn check(&self) -> Result<(), ServeError> {
-        self.ops_listen.as_deref().map_or(Ok(()), value::check_address)
+        self.ops_listen.as_deref().map_or(Ok(()), value::check_address)?;
+        match &self.access_log {
+            Some(path) if path.as_os_str() != "-" => {
+                check_log(path).map_err(|error| log_error(path, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn apply(&self, gateway: Builder) -> Builder {
@@ -123,12 +132,7 @@ impl Ops {
         if let Some(path) = &args.access_log {
             let file =
                 if path.as_os_str() == "-" { LogFile::stdout() } else { LogFile::open(path) };
-            let file = file.map_err(|error| {
-                ServeError::Config(format!(
-                    "cannot write the access log {}: {error}",
-                    path.display()
-                ))
-            })?;
+            let file = file.map_err(|error| log_error(path, &error))?;
             tokio::spawn(reopen(file.clone()));
             ops.log = Some((args.access_log_format.unwrap_or_default(), file));
         }
@@ -153,6 +157,28 @@ impl Ops {
             Some(page) => page.apply(gateway),
             None => gateway,
         }
+    }
+
+    /// Watches what no site answers.
+    pub(super) fn apply_to_table(&self, mut table: Table) -> Table {
+        if let Some((format, file)) = &self.log {
+            table = table.observe(AccessLog::new(*format, file.clone()));
+        }
+        if let Some(port) = &self.port {
+            table = table.observe(port.metrics.clone());
+        }
+        table
+    }
+
+    /// Watches what the server answers itself.
+    pub(super) fn apply_to_server(&self, mut server: Server) -> Server {
+        if let Some((format, file)) = &self.log {
+            server = server.observe(AccessLog::new(*format, file.clone()));
+        }
+        if let Some(port) = &self.port {
+            server = server.observe(port.metrics.clone());
+        }
+        server
     }
 
     /// These are the sites now.
@@ -193,7 +219,7 @@ impl Ops {
 
 impl Port {
     async fn open(address: &str) -> Result<Self, ServeError> {
-        let listen_error = |source| ServeError::Listen { address: address.to_owned(), source };
+        let listen_error = |source| ServeError::OpsListen { address: address.to_owned(), source };
         let server = Server::bind(address).await.map_err(listen_error)?;
         let local = server.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!("health and metrics at http://{local}/readyz and http://{local}/metrics");
@@ -204,6 +230,25 @@ impl Port {
         let server = server.config(config);
         let serving = server.run(operations.clone(), async { drop(stopped.await) });
         Ok(Self { metrics, operations, stop, serving: tokio::spawn(serving) })
+    }
+}
+
+fn log_error(path: &Path, error: &io::Error) -> ServeError {
+    ServeError::Config(format!("cannot write the access log {}: {error}", path.display()))
+}
+
+/// Whether a log could be written, without making one.
+fn check_log(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            rustix::fs::access(
+                folder.unwrap_or(Path::new(".")),
+                Access::WRITE_OK | Access::EXEC_OK,
+            )?;
+            Ok(())
+        }
+        opened => opened.map(drop),
     }
 }
 

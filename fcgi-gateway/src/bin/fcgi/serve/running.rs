@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use fcgi_gateway::server::Server;
 use fcgi_gateway::sites::{Sites, Table};
+use fcgi_proto::cgi::TrustedProxies;
 
 use super::ServeError;
 use super::ops::Ops;
@@ -52,6 +54,11 @@ impl Running {
         self.php.iter().find(|(other, _)| other == wanted).map(|(_, php)| php)
     }
 
+    /// Watches what the server answers itself.
+    pub(super) fn watch(&self, server: Server) -> Server {
+        self.ops.apply_to_server(server)
+    }
+
     /// Where the developer's page is.
     pub(super) fn dev_page(&self) -> Option<SocketAddr> {
         self.ops.dev_page()
@@ -63,9 +70,15 @@ impl Running {
     }
 
     /// The gateways of the sites, by their hosts.
-    pub(super) fn table(&self, sites: &[Site]) -> Result<Table, ServeError> {
+    pub(super) fn table(
+        &self,
+        sites: &[Site],
+        proxies: Option<TrustedProxies>,
+    ) -> Result<Table, ServeError> {
         let mut gateways = Vec::new();
-        let table = sites.iter().try_fold(Table::new(), |table, site| {
+        let table = self.ops.apply_to_table(Table::new());
+        let table = proxies.into_iter().fold(table, Table::trusted_proxies);
+        let table = sites.iter().try_fold(table, |table, site| {
             let Some(php) = self.php(site) else { return Ok(table) };
             let gateway = site.gateway(php.addresses(), &self.ops)?;
             gateways.push(gateway.clone());
@@ -84,12 +97,17 @@ impl Running {
 
     /// Serves other sites from now on, each PHP that stays reading its settings anew. When that cannot be, everything stays
     /// as it is.
-    pub(super) async fn change(&mut self, to: &[Site], served: &Sites) -> Result<(), ServeError> {
+    pub(super) async fn change(
+        &mut self,
+        to: &[Site],
+        proxies: Option<TrustedProxies>,
+        served: &Sites,
+    ) -> Result<(), ServeError> {
         for (_, php) in &self.php {
             php.reload();
         }
         self.start(to).await?;
-        served.replace(self.table(to)?);
+        served.replace(self.table(to, proxies)?);
         let is_wanted = |wanted: &Wanted| to.iter().any(|site| site.wanted() == *wanted);
         let (kept, unwanted) =
             std::mem::take(&mut self.php).into_iter().partition(|(wanted, _)| is_wanted(wanted));
