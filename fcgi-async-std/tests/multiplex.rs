@@ -14,7 +14,7 @@ use fcgi_async_std::{
 };
 use fcgi_proto::pool::Negotiate;
 use fcgi_test_support::{PhpFpm, Scripts};
-use smol::{block_on, spawn};
+use smol::{Timer, block_on, spawn};
 use tempfile::TempDir;
 use timeout::timeout;
 
@@ -191,5 +191,26 @@ fn d11_an_application_that_says_yes_is_shared() {
             assert_eq!(metrics.connections, 1, "{negotiate:?}: {metrics:?}");
             drop((first, second));
         }
+    });
+}
+
+/// The application takes nothing before it can write, and we read nothing before the consumer has taken something: when he
+/// does, both go on.
+#[test]
+fn a_slow_consumer_of_an_echo_gets_all_of_it() {
+    block_on(async {
+        let (address, _folder) = serve().await;
+        let pool = shared(address, 1);
+        let body = vec![b'x'; 4 << 20];
+        let mut response = pool.execute(post(body.clone())).await.expect("a head");
+        let mut received = Vec::new();
+        loop {
+            // Time for everything on the way to fill up, most often.
+            Timer::after(Duration::from_millis(2)).await;
+            let chunk = timeout(Duration::from_secs(30), response.chunk()).await;
+            let Some(chunk) = chunk.expect("it goes on").expect("no error") else { break };
+            received.extend(chunk);
+        }
+        assert!(received == body);
     });
 }

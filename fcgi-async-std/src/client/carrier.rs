@@ -52,7 +52,7 @@ impl Carrier {
         let buf = ReadBuf::default();
         let work = Work { io, session, line, epoch, buf, is_drained: true };
         let calls = AtomicUsize::new(0);
-        Bell(Arc::new(Self { work: Mutex::new(Some(work)), calls })).ring();
+        Arc::new(Bell(Arc::new(Self { work: Mutex::new(Some(work)), calls }))).ring();
     }
 
     /// Does `first`, and carries if somebody else has called meanwhile; or leaves it to who is at it.
@@ -99,11 +99,20 @@ impl Wake for Carrier {
 }
 
 impl Bell {
-    fn ring(&self) {
+    fn ring(self: &Arc<Self>) {
         self.0.enter(|carrier| {
-            let socket = Waker::from(Arc::clone(carrier));
-            if let Some(work) = &mut *carrier.lock() {
+            let (socket, news) = (Arc::clone(carrier).into(), Arc::clone(self).into());
+            let mut place = carrier.lock();
+            let Some(work) = &mut *place else { return };
+            work.call_reactor(&Context::from_waker(&socket));
+            // The reactor may call late, when the socket takes nothing, and there may be more news before.
+            while work.session.poll_news(&Context::from_waker(&news)).is_ready() {
                 work.call_reactor(&Context::from_waker(&socket));
+            }
+            let is_over = work.session.is_over();
+            drop(place);
+            if is_over {
+                carrier.carry();
             }
         });
     }
@@ -137,10 +146,14 @@ impl Work {
         Poll::Ready(())
     }
 
-    /// Has the waker called at the reactor's next turn, or when the socket takes bytes again.
+    /// Has the waker called at the reactor's next turn, or when the socket takes bytes again, or brings some: a peer that
+    /// waits for us to read takes none.
     fn call_reactor(&mut self, cx: &Context<'_>) {
         let mut cx = Context::from_waker(cx.waker());
         // Ready means that it was so at an earlier turn.
+        while self.session.wants_read() && self.io.poll_readable(&mut cx).is_ready() {
+            self.is_drained = false;
+        }
         while let Poll::Ready(result) = self.io.poll_writable(&mut cx) {
             if let Err(error) = result {
                 return self.session.handle_read_error(error);
