@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use fcgi_gateway::{Connection, Gateway};
+use fcgi_gateway::{Connection, Gateway, OriginalUri};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/", get(|| async { "Hello from Rust\n" }))
         .nest_service("/php", php)
-        // PHP's REMOTE_ADDR; without it the scripts do not learn who asks.
+        // What only the outside of the router knows: who asks (REMOTE_ADDR), and for what, `/php` included (REQUEST_URI).
         .layer(from_fn(move |request, next| tell_client(local, request, next)));
     println!("http://{local}/ is Rust, http://{local}/php/ is PHP");
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
@@ -41,5 +41,7 @@ async fn tell_client(local: SocketAddr, mut request: Request, next: Next) -> Res
     if let Some(&ConnectInfo(remote)) = request.extensions().get() {
         request.extensions_mut().insert(Connection::new(remote, local));
     }
+    let uri = OriginalUri(request.uri().clone());
+    request.extensions_mut().insert(uri);
     next.run(request).await
 }

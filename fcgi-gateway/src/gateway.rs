@@ -24,6 +24,7 @@ use crate::files::Files;
 use crate::folder::{Folder, Release};
 use crate::handoff::{Found, Handoff};
 use crate::inbound::Inbound;
+use crate::mount::{self, OriginalUri};
 use crate::observe::{Context, Counted, Identify, Observers, RequestId, TraceContext, Watch};
 use crate::pages::{Failure, Page};
 use crate::proxy::{self, Answer, Place, Variables};
@@ -264,6 +265,7 @@ impl Inner {
             }
             Route::Static(file) => Answer::Response(send_file(files, parts, &file).await?),
             Route::RedirectToSlash(location) => {
+                let location = format!("{}{location}", mount::prefix(parts));
                 Answer::Response(redirect(location, parts.uri.query())?)
             }
             Route::NotFound => {
@@ -306,10 +308,18 @@ const LOCAL_REDIRECTS: usize = 10;
 /// The request that a script redirects to: what a client would send that asks for it.
 fn redirect_within(parts: &Parts, target: &str) -> Result<Parts, Page> {
     let mut redirected = parts.clone();
-    redirected.uri = target.parse().map_err(|_| {
+    let no_address = || {
         tracing::error!(path = parts.uri.path(), target, "the script redirects to no address");
         Page::BAD_GATEWAY
-    })?;
+    };
+    // The script knows the paths of the client.
+    let prefix = mount::prefix(parts);
+    let below = target.strip_prefix(prefix).filter(|below| below.starts_with('/'));
+    redirected.uri = below.unwrap_or(target).parse().map_err(|_| no_address())?;
+    if !prefix.is_empty() {
+        let original = target.parse().map_err(|_| no_address())?;
+        redirected.extensions.insert(OriginalUri(original));
+    }
     if redirected.method != Method::HEAD {
         redirected.method = Method::GET;
     }

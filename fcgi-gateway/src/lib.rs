@@ -69,6 +69,7 @@ mod folder;
 mod gateway;
 mod handoff;
 mod inbound;
+mod mount;
 pub mod observe;
 pub mod operations;
 mod pages;
@@ -85,6 +86,7 @@ pub use body::Body;
 pub use builder::{BuildError, Builder, default_pool};
 pub use connection::Connection;
 pub use gateway::Gateway;
+pub use mount::OriginalUri;
 pub use root::Symlinks;
 
 /// An error of another body.

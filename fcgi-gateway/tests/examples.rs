@@ -57,7 +57,22 @@ fn axum_mount_php() {
     assert_eq!(get("/").text(), "Hello from Rust\n");
     assert_eq!(get("/php/greeter.php?who=axum").text(), "Hello axum");
     let env: serde_json::Value =
-        serde_json::from_slice(&get("/php/env.php/info").body).expect("JSON");
-    assert_eq!((&env["REMOTE_ADDR"], &env["PATH_INFO"]), (&"127.0.0.1".into(), &"/info".into()));
+        serde_json::from_slice(&get("/php/env.php/info?a=b").body).expect("JSON");
+    for (name, value) in [
+        ("REMOTE_ADDR", "127.0.0.1"),
+        ("PATH_INFO", "/info"),
+        // As the client sees it, whatever the router took off.
+        ("REQUEST_URI", "/php/env.php/info?a=b"),
+        ("SCRIPT_NAME", "/php/env.php"),
+        ("DOCUMENT_URI", "/php/env.php/info"),
+        ("SCRIPT_FILENAME", &format!("{root}/env.php")),
+        ("DOCUMENT_ROOT", &root),
+    ] {
+        assert_eq!(env[name], value, "{name}");
+    }
     assert_eq!(get("/php/nothing.txt").status, 404);
+    scripts.add("folder/index.php", "<?php echo 'in the folder';");
+    let moved = get("/php/folder?q");
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/php/folder/?q")));
+    assert_eq!(get("/php/folder/").text(), "in the folder");
 }

@@ -97,8 +97,8 @@ impl Builder {
     /// How connections to the application are kept and shared out, and how long requests wait for one; a request that
     /// waits too long, or finds too many others waiting, gets a 503.
     ///
-    /// Default: up to 128 connections to each address, of which 4 may idle, for 2 s, and 1024 requests in the queue for up
-    /// to 5 s. Each idle connection occupies a worker of php-fpm, and the gateway gives it up as soon as one of its own
+    /// Default: up to 128 connections to each address, of which 4 may idle for 2 s, the others for the 20 ms that the next
+    /// request may take to come, and 1024 requests in the queue for up to 5 s. Each idle connection occupies a worker of php-fpm, and the gateway gives it up as soon as one of its own
     /// requests may need that worker; other programs that use the same php-fpm wait for up to those 2 s. Let more idle
     /// where nobody else uses it, and none ([`max_idle(0)`](PoolConfig::max_idle)) where workers are few and shared. See
     /// [`fcgi_proto::pool`].

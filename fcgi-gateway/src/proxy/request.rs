@@ -13,6 +13,7 @@ use http::request::Parts;
 
 use crate::Connection;
 use crate::gateway::Inner;
+use crate::mount;
 use crate::pages::Page;
 
 /// Who answers: a script below a document root, or an application as a whole.
@@ -49,7 +50,12 @@ pub(super) fn environment(
     place: &Place<'_>,
     gateway: &Inner,
 ) -> Result<Params, Page> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let prefix = mount::prefix(parts);
+    let target = mount::original_target(parts, prefix)
+        .or_else(|| Some(parts.uri.path_and_query()?.as_str()))
+        .unwrap_or("/");
+    let script_name = mount::script_name(prefix, place.script_name);
+    let mut script_filename = Vec::new();
     let headers =
         parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let mut environment = Environment::new(parts.method.as_str(), target)
@@ -57,12 +63,18 @@ pub(super) fn environment(
         .headers(headers)
         .protocol(protocol(parts.version))
         .server_software(&gateway.server_software)
-        .script_name(place.script_name)
+        .script_name(&*script_name)
         .path_info(place.path_info)
         .content_length(None);
     if let Some(root) = place.root {
         let root = gateway.variables.root.as_deref().unwrap_or(root);
-        environment = environment.document_root(root.as_os_str().as_bytes());
+        let root = root.as_os_str().as_bytes();
+        environment = environment.document_root(root);
+        if !prefix.is_empty() {
+            let root = root.strip_suffix(b"/").unwrap_or(root);
+            script_filename.extend([root, place.script_name.as_bytes()].concat());
+            environment = environment.script_filename(&script_filename);
+        }
     }
     // The target's host counts, whether it came with an absolute target or with HTTP/2.
     if let Some(authority) = parts.uri.authority() {

@@ -52,7 +52,8 @@ pub(crate) struct UpstreamArgs {
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
     pub(crate) max_connections: Option<usize>,
 
-    /// Connections to keep at each address while idle, each of which holds a worker of PHP; 0 keeps none [default: 4]
+    /// Connections to keep at each address while idle, each of which holds a worker of PHP, where more are kept for 20 ms;
+    /// 0 keeps none [default: 4]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
     pub(crate) max_idle: Option<usize>,
 
