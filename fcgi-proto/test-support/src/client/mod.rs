@@ -253,6 +253,7 @@ macro_rules! pool_tests {
             workers_that_end_after_three_requests_are_not_noticed,
             a_reload_is_not_noticed_between_requests,
             a_worker_killed_midway_fails_its_request_alone,
+            a_master_killed_midway_fails_what_is_under_way,
             nobody_listens_is_told_to_all_at_once,
             two_addresses_share_the_load_and_one_may_fail,
             idle_connections_are_closed_in_time,

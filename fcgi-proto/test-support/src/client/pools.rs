@@ -116,6 +116,23 @@ pub fn a_worker_killed_midway_fails_its_request_alone<A: Pooled>() {
     });
 }
 
+pub fn a_master_killed_midway_fails_what_is_under_way<A: Pooled>() {
+    let mut site = Site::start();
+    let pool = pool::<A>(&site.fpm, Config::default());
+    let request = site.get::<A>("sleep.php?first=1&ms=60000");
+    let mut under_way = A::pool_execute(&pool, request).expect("it begins");
+    run::<A>(&pool, 2, &site.scripts.path("zero.php"), "0");
+    site.fpm.stop();
+    let (_, result) = drain(&mut under_way);
+    let error = result.expect_err("nobody is left to end it");
+    assert_eq!(error.kind(), ErrorKind::Reset, "{error}");
+    assert!(error.is_begun() && !error.is_safe_to_retry(), "{error}");
+    let error = A::pool_call(&pool, site.get::<A>("zero.php")).map(drop).expect_err("all are gone");
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+    site.fpm.restart();
+    run::<A>(&pool, 2, &site.scripts.path("zero.php"), "0");
+}
+
 pub fn nobody_listens_is_told_to_all_at_once<A: Pooled>() {
     let mut site = Site::with_workers(1);
     let pool = pool::<A>(&site.fpm, Config::default().max_connections(2));
