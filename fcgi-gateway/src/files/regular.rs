@@ -1,13 +1,12 @@
 //! Which files are opened, and what of them is looked at before.
 
 use core::future::{Ready, ready};
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use tower_http::services::fs::{self, Backend};
 
 use super::access;
@@ -28,10 +27,17 @@ impl Site {
 
     /// Opens regular files only, and only those that the root's rule about links allows.
     fn open(&self, path: &Path) -> io::Result<RegularFile> {
-        let opened = RegularFile::open(path)?;
-        if !self.root.leads_to(path, &opened.metadata) {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        }
+        let opened = match open_without_links(path) {
+            // The system vouches for the whole way at once, where looking at each link takes a call for each folder.
+            Some(file) => RegularFile::new(file)?,
+            None => {
+                let opened = RegularFile::new(open(path)?)?;
+                if !self.root.leads_to(path, &opened.metadata) {
+                    return Err(io::Error::from(io::ErrorKind::NotFound));
+                }
+                opened
+            }
+        };
         // Root may read everything; the site's visitors may not.
         if self.is_privileged {
             access::check(self.root.path(), path, &opened.metadata)?;
@@ -84,6 +90,26 @@ impl Backend for RegularFiles {
     }
 }
 
+/// Opens what is there if no symbolic link leads to it; `None` if one does, and for any error.
+#[cfg(target_os = "linux")]
+fn open_without_links(path: &Path) -> Option<File> {
+    use rustix::fs::{CWD, ResolveFlags, openat2};
+    openat2(CWD, path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_without_links(_path: &Path) -> Option<File> {
+    None
+}
+
+/// Opens what is there, by links as well.
+fn open(path: &Path) -> io::Result<File> {
+    Ok(rustix::fs::open(path, FLAGS, Mode::empty())?.into())
+}
+
+/// Without O_NONBLOCK, opening a FIFO waits for a writer. Files do not mind the flag.
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
 /// A file on its way to a client.
 #[derive(Debug)]
 pub(super) struct RegularFile {
@@ -92,10 +118,7 @@ pub(super) struct RegularFile {
 }
 
 impl RegularFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        // Without O_NONBLOCK, opening a FIFO waits for a writer. Files do not mind the flag.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    fn new(file: File) -> io::Result<Self> {
         let metadata = File::metadata(&file)?;
         if !metadata.is_file() {
             return Err(io::Error::from(io::ErrorKind::NotFound));
@@ -110,5 +133,38 @@ impl fs::File for RegularFile {
 
     fn metadata(&self) -> Self::MetadataFuture<'_> {
         ready(Ok(self.metadata.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Symlinks;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_judged_wherever_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(path.join("site/sub")).unwrap();
+        fs::write(path.join("site/sub/a.txt"), "a").unwrap();
+        symlink("a.txt", path.join("site/sub/link.txt")).unwrap();
+        symlink("sub", path.join("site/folder")).unwrap();
+        for (symlinks, are_followed) in [(Symlinks::Always, true), (Symlinks::Never, false)] {
+            let site = Site::new(Root::open(&path.join("site"), symlinks).unwrap());
+            for (place, is_link) in [
+                ("sub/a.txt", false),
+                ("sub/link.txt", true),
+                ("folder/a.txt", true),
+                ("folder/link.txt", true),
+            ] {
+                let place = site.root.path().join(place);
+                let opened = site.open(&place);
+                assert_eq!(opened.is_ok(), !is_link || are_followed, "{symlinks:?} {place:?}");
+                #[cfg(target_os = "linux")]
+                assert!(!is_link || open_without_links(&place).is_none(), "{place:?}");
+            }
+        }
     }
 }
