@@ -225,11 +225,15 @@ impl Inner {
             match answer {
                 Answer::Response(response) => return Ok(response),
                 Answer::File(found, headers) => {
-                    return send_instead(&found, parts, headers).await.map_err(Into::into);
+                    return Box::pin(send_instead(&found, parts, headers))
+                        .await
+                        .map_err(Into::into);
                 }
                 Answer::Redirect(target) => {
                     redirected = redirect_within(parts, &target)?;
-                    answer = self.answer_once(&redirected, Empty::<Bytes>::new(), context).await?;
+                    // What is rare is boxed, so that the rest is not as large.
+                    let next = self.answer_once(&redirected, Empty::<Bytes>::new(), context);
+                    answer = Box::pin(next).await?;
                 }
             }
         }

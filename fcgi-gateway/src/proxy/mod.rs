@@ -10,6 +10,8 @@ pub(crate) use self::app_body::AppBody;
 pub(crate) use self::request::{Place, Variables, forwarding};
 pub(crate) use self::response::Answer;
 
+use core::future::poll_fn;
+use core::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,11 +44,15 @@ where
     let request = fcgi_tokio::Request::from_params(params).body(body);
     let pool = gateway.upstreams.running().clone();
     tracing::debug!(method = %parts.method, path = parts.uri.path(), script = place.script_name, request = %context.id(), "passed to the application");
-    let answer = HandOver::new(async move { pool.execute(request).await }).await;
-    match answer {
-        Ok(answer) => Ok(response::to_http(answer, parts, context, &gateway.handoff).await?),
-        Err(error) => Err(failed(gateway, parts, context, &error)),
-    }
+    let mut work = HandOver::new(async move { pool.execute(request).await });
+    // The answer is large, and passes through here without being kept.
+    poll_fn(|cx| {
+        Pin::new(&mut work).poll(cx).map(|answer| match answer {
+            Ok(answer) => Ok(response::to_http(answer, cx, parts, context, &gateway.handoff)?),
+            Err(error) => Err(failed(gateway, parts, context, &error)),
+        })
+    })
+    .await
 }
 
 fn failed(gateway: &Inner, parts: &Parts, context: &Arc<Context>, error: &Error) -> Failure {

@@ -1,7 +1,6 @@
 //! From the application's answer to an HTTP response.
 
-use core::future::poll_fn;
-use core::task::Poll;
+use core::task::Context as TaskContext;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,9 +27,10 @@ pub(crate) enum Answer<'h> {
     File(Found<'h>, HeaderMap),
 }
 
-/// From the answer to what is to be sent.
-pub(super) async fn to_http<'h>(
+/// From the answer to what is to be sent. Takes what has come of the body, and waits for nothing.
+pub(super) fn to_http<'h>(
     answer: fcgi_tokio::Response,
+    cx: &mut TaskContext<'_>,
     parts: &Parts,
     context: &Arc<Context>,
     handoff: &'h Handoff,
@@ -64,7 +64,7 @@ pub(super) async fn to_http<'h>(
     } else if has_no_body || parts.method == Method::HEAD {
         tokio::spawn(app.drain());
         Body::absent()
-    } else if let Some(whole) = poll_fn(|cx| Poll::Ready(app.take_whole(cx))).await {
+    } else if let Some(whole) = app.take_whole(cx) {
         // The server then says how long it is, and needs no chunks.
         Body::full(whole)
     } else {

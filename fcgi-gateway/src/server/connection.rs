@@ -62,24 +62,8 @@ impl Accepted {
         let patience = Patience { activity, config, stopped, connection };
         match tls {
             None => patience.serve(socket, service).await,
-            Some(acceptor) => {
-                // A stop does not wait for a handshake: nobody has asked for anything yet.
-                match timeout(
-                    patience.config.head_time,
-                    patience.unless_stopped(acceptor.accept(socket)),
-                )
-                .await
-                {
-                    Ok(Some(Ok(socket))) => patience.serve(socket, service).await,
-                    Ok(Some(Err(error))) => {
-                        tracing::debug!(remote = ?connection.remote(), %error, "no TLS handshake");
-                    }
-                    Ok(None) => {}
-                    Err(_) => {
-                        tracing::debug!(remote = ?connection.remote(), "the TLS handshake did not end in time");
-                    }
-                }
-            }
+            // Boxed, so that plain connections are not as large.
+            Some(acceptor) => Box::pin(patience.serve_tls(socket, acceptor, service)).await,
         }
     }
 }
@@ -98,6 +82,27 @@ impl Patience {
         tokio::select! {
             value = work => Some(value),
             _ = stopped.wait_for(Option::is_some) => None,
+        }
+    }
+
+    async fn serve_tls<S, B>(self, socket: Socket, acceptor: TlsAcceptor, service: Watched<S>)
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        // A stop does not wait for a handshake: nobody has asked for anything yet.
+        let handshake = self.unless_stopped(acceptor.accept(socket));
+        let remote = self.connection.remote();
+        match timeout(self.config.head_time, handshake).await {
+            Ok(Some(Ok(socket))) => self.serve(socket, service).await,
+            Ok(Some(Err(error))) => tracing::debug!(?remote, %error, "no TLS handshake"),
+            Ok(None) => {}
+            Err(_) => tracing::debug!(?remote, "the TLS handshake did not end in time"),
         }
     }
 
