@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fcgi_proto::cgi::{BodyError, FullResponse, HeadError, ResponseHead, ScriptError};
 use fcgi_proto::{
     Address, AddressErrorKind, BeginError, Error, ErrorKind, FirstBytes, Phase, ProtocolError,
-    ProtocolStatus, RequestError,
+    ProtocolStatus, RequestError, Timeouts,
 };
 
 fn tcp() -> Address {
@@ -252,4 +252,15 @@ fn it_is_small_and_goes_anywhere() {
     fn check<T: Send + Sync + 'static>() {}
     check::<Error>();
     assert_eq!(size_of::<Error>(), size_of::<usize>());
+}
+
+#[test]
+fn a_wait_that_is_over_and_a_body_that_could_not_be_kept() {
+    let wait = Timeouts::default().wait(Phase::Queue, Duration::ZERO).expect("a limit");
+    let error = Error::expired(wait);
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Queue)));
+    assert_eq!(error.limit(), Some(Duration::from_secs(5)));
+    let error = Error::spool(io::ErrorKind::StorageFull.into());
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Spool, Some(Phase::Spool)));
+    assert!(!error.is_begun());
 }

@@ -497,3 +497,32 @@ fn a_body_that_is_too_long_for_its_reader_names_the_limit_and_the_bytes() {
     assert_eq!(error.bytes_received(), call.bytes_received());
     assert!(error.bytes_received() > 100 && error.is_begun());
 }
+
+/// Whoever carries the bytes waits for this beside the socket, which may say nothing for ever: the peer may wait for us.
+#[test]
+fn what_callers_do_is_news() {
+    let (mut session, caller) = Session::new(settings(4));
+    let counter = Arc::new(Counter::default());
+    let waker = Waker::from(Arc::clone(&counter));
+    let cx = Context::from_waker(&waker);
+    let calls = || counter.0.load(Ordering::Relaxed);
+    assert!(session.poll_news(&cx).is_pending());
+    let mut call = begin(&caller);
+    assert_eq!(calls(), 1, "a request has begun");
+    assert!(session.poll_news(&cx).is_ready() || session.has_outgoing());
+    written(&mut session);
+    while session.poll_news(&cx).is_ready() {}
+    read(&mut session, [stdout(1, HEAD), stdout(1, &[b'x'; 1000]), stdout(1, b"x")].concat());
+    assert!(!session.wants_read());
+    while session.poll_news(&cx).is_ready() {}
+    let before = calls();
+    while !session.wants_read() {
+        assert_eq!(calls(), before, "there is no room yet");
+        assert!(poll(&mut call).is_ready());
+    }
+    assert_eq!(calls(), before + 1, "there is room again");
+    while session.poll_news(&cx).is_ready() {}
+    let before = calls();
+    drop(call);
+    assert_eq!(calls(), before + 1, "it is to be aborted");
+}
