@@ -35,9 +35,15 @@ impl Files {
         Self { site: Arc::new(Site::new(root)) }
     }
 
-    /// For one request.
-    fn serve(&self) -> ServeDir<DefaultServeDirFallback, RegularFiles> {
-        ServeDir::with_backend(self.site.root.path(), RegularFiles::new(&self.site))
+    /// For one request for the file at this path.
+    fn serve(&self, path: &str) -> ServeDir<DefaultServeDirFallback, RegularFiles> {
+        let root = self.site.root.path();
+        let files = RegularFiles::new(&self.site);
+        // A small file is not to hold a buffer for a large one until its client has taken it.
+        let len = files.open_ahead(root.join(path.trim_start_matches('/')));
+        let piece = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(LARGEST_PIECE);
+        ServeDir::with_backend(root, files)
+            .with_buf_chunk_size(piece.clamp(1, LARGEST_PIECE))
             .append_index_html_on_directories(false)
             .precompressed_br()
             .precompressed_gzip()
@@ -64,15 +70,15 @@ impl Files {
             if self.may_be_partial(headers, path).await? {
                 let whole = request.clone();
                 request.headers_mut().insert(header::RANGE, range.clone());
-                let part = self.serve().try_call(request).await?;
+                let part = self.serve(path).try_call(request).await?;
                 if part.status() == StatusCode::RANGE_NOT_SATISFIABLE && range::is_suffix(&range) {
                     // The last 99 bytes of a file of 10 are the whole of it.
-                    return self.serve().try_call(whole).await;
+                    return self.serve(path).try_call(whole).await;
                 }
                 return Ok(part);
             }
         }
-        self.serve().try_call(request).await
+        self.serve(path).try_call(request).await
     }
 
     /// `If-Range` (RFC 9110, 13.1.5): a part only makes sense of the file the client already has.
@@ -84,11 +90,14 @@ impl Files {
         if let Some(encodings) = headers.get(header::ACCEPT_ENCODING) {
             request.headers_mut().insert(header::ACCEPT_ENCODING, encodings.clone());
         }
-        let head = self.serve().try_call(request).await?;
+        let head = self.serve(path).try_call(request).await?;
         let validators = [header::ETAG, header::LAST_MODIFIED];
         Ok(validators.iter().any(|name| head.headers().get(name) == Some(condition)))
     }
 }
+
+/// How much of a file is read at once, in bytes; as much as a socket takes at once, more or less.
+const LARGEST_PIECE: usize = 64 * 1024;
 
 /// What of the request decides about the answer, besides the range.
 const PASSED_ON: [header::HeaderName; 5] = [
@@ -155,6 +164,35 @@ mod tests {
         let post = fixture.send(Method::POST, &[]).await;
         assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(post.headers()[header::ALLOW], "GET,HEAD");
+    }
+
+    #[tokio::test]
+    async fn what_was_opened_ahead_is_sent() {
+        let fixture = fixture();
+        let mut serve = fixture.files.serve("/a b.css");
+        let place = fixture.folder.path().join("a b.css");
+        std::fs::remove_file(&place).unwrap();
+        std::fs::write(&place, "another, and longer").unwrap();
+        let answer = serve.try_call(new_request(&Method::GET, "/a b.css").unwrap()).await.unwrap();
+        assert_eq!(answer.headers()[header::CONTENT_LENGTH], "10");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "0123456789");
+    }
+
+    #[tokio::test]
+    async fn pieces_are_as_large_as_the_file_or_the_limit() {
+        let fixture = fixture();
+        for len in [0, 1, 1000, LARGEST_PIECE, 2 * LARGEST_PIECE + 1] {
+            std::fs::write(fixture.folder.path().join("x.bin"), vec![b'x'; len]).unwrap();
+            let sent = fixture.files.send(&Method::GET, &HeaderMap::new(), "/x.bin").await.unwrap();
+            let mut body = sent.into_body();
+            let mut left = len;
+            while let Some(frame) = body.frame().await {
+                let data = frame.unwrap().into_data().unwrap();
+                assert_eq!(data.len(), left.min(LARGEST_PIECE));
+                left -= data.len();
+            }
+            assert_eq!(left, 0);
+        }
     }
 
     #[tokio::test]

@@ -61,6 +61,19 @@ impl RegularFiles {
         Self { site: Arc::clone(site), opened: Arc::default() }
     }
 
+    /// Opens the file that is to be asked for, if it may be, and says how long it is.
+    pub(super) fn open_ahead(&self, path: PathBuf) -> Option<u64> {
+        self.look_at(path).ok().map(|metadata| metadata.len())
+    }
+
+    /// What a file is. It stays open for whoever takes it next.
+    fn look_at(&self, path: PathBuf) -> io::Result<Metadata> {
+        let file = self.take(&path)?;
+        let metadata = file.metadata.clone();
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, file));
+        Ok(metadata)
+    }
+
     /// Takes the file that is open already, or opens it.
     fn take(&self, path: &Path) -> io::Result<RegularFile> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,11 +95,7 @@ impl Backend for RegularFiles {
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        ready(self.take(&path).map(|file| {
-            let metadata = file.metadata.clone();
-            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, file));
-            metadata
-        }))
+        ready(self.look_at(path))
     }
 }
 
