@@ -32,7 +32,11 @@ pub(super) fn render(measured: &Measured) -> String {
         y += 20.0;
         for (proxy, cpu) in cells {
             let length = cpu / most * (WIDTH - LEFT - 60.0);
-            let fill = if proxy == Proxy::Ours { "#1b7f5c" } else { "#9aa5b1" };
+            let fill = if matches!(proxy, Proxy::Ours | Proxy::OursMultiplexed) {
+                "#1b7f5c"
+            } else {
+                "#9aa5b1"
+            };
             text(&mut body, 24.0, y + 11.0, proxy.name());
             let bar = BAR - 2.0;
             writeln!(body, "<rect x=\"{LEFT}\" y=\"{y:.0}\" width=\"{length:.1}\" height=\"{bar}\" fill=\"{fill}\"/>")

@@ -13,6 +13,7 @@ use super::wait_for;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proxy {
     Ours,
+    OursMultiplexed,
     NginxKeepAlive,
     Nginx,
     HaproxyMultiplexed,
@@ -22,8 +23,9 @@ pub(super) enum Proxy {
     Caddy,
 }
 
-pub(super) const ALL: [Proxy; 8] = [
+pub(super) const ALL: [Proxy; 9] = [
     Proxy::Ours,
+    Proxy::OursMultiplexed,
     Proxy::NginxKeepAlive,
     Proxy::Nginx,
     Proxy::HaproxyMultiplexed,
@@ -55,6 +57,7 @@ impl Proxy {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Ours => "fcgi serve",
+            Self::OursMultiplexed => "fcgi serve, multiplexed",
             Self::NginxKeepAlive => "nginx, keep-alive",
             Self::Nginx => "nginx",
             Self::HaproxyMultiplexed => "HAProxy, multiplexed",
@@ -71,7 +74,7 @@ impl Proxy {
     }
 
     pub(super) const fn multiplexes(self) -> bool {
-        matches!(self, Self::HaproxyMultiplexed)
+        matches!(self, Self::OursMultiplexed | Self::HaproxyMultiplexed)
     }
 
     pub(super) fn start(self, site: &Site<'_>) -> Result<Running> {
@@ -96,11 +99,14 @@ impl Proxy {
         };
         let mut command;
         match self {
-            Self::Ours => {
+            Self::Ours | Self::OursMultiplexed => {
                 command = Command::new(site.fcgi);
                 command.arg("serve").arg(site.root).args(["--workers", "1"]);
                 command.arg("--listen").arg(format!("127.0.0.1:{port}"));
                 command.arg("--fpm").arg(format!("unix:{}", site.socket.display()));
+                if self == Self::OursMultiplexed {
+                    command.args(["--multiplex", "64"]);
+                }
                 command.env("RUST_LOG", "error");
             }
             Self::Nginx | Self::NginxKeepAlive => {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::TcpListener;
 
 use fcgi_test_support::http::Request;
-use fcgi_test_support::{PhpFpm, Scripts, free_port, wait_until};
+use fcgi_test_support::{Application, PhpFpm, Scripts, free_port, wait_until};
 use rustix::process::Signal;
 
 use crate::support::{LIMIT, Serve, run};
@@ -127,4 +127,19 @@ fn several_addresses() {
     }
     let both = || [&first, &second].iter().all(|fpm| fpm.access_log().contains("/zero.php"));
     assert!(wait_until(Duration::from_secs(20), both));
+}
+
+/// None of them is answered before all are there, and there is one connection.
+#[test]
+fn requests_share_a_connection_to_an_application_that_can() {
+    let (site, application) = (Scripts::empty(), Application::go());
+    site.add("x.php", "<?php // never run");
+    let args = ["--fpm", application.address(), "--multiplex", "12", "--max-connections", "1"];
+    let serve = Serve::start(site.root(), args);
+    std::thread::scope(|scope| {
+        let asked = [(); 12].map(|()| scope.spawn(|| serve.get("/x.php?wait=12").text()));
+        for answer in asked {
+            assert_eq!(answer.join().unwrap(), "wait=12 0\n");
+        }
+    });
 }

@@ -173,6 +173,21 @@ fn a_kept_connection_is_looked_at_unless_the_request_may_be_sent_again() {
 }
 
 #[test]
+fn a_refusal_to_share_is_followed_by_one_attempt_more() {
+    let lobby = lobby(Config::default());
+    let place = enter(&lobby);
+    let refused = Error::new(ErrorKind::CantMultiplex);
+    for (is_replayable, number, is_allowed) in
+        [(true, 1, true), (false, 1, false), (true, 2, false), (false, 2, false)]
+    {
+        let may_retry = place.lease.may_retry(&refused, false, is_replayable, number);
+        assert_eq!(may_retry, is_allowed, "{is_replayable} {number}");
+    }
+    let other = Error::new(ErrorKind::Overloaded);
+    assert!(!place.lease.may_retry(&other, false, true, 1));
+}
+
+#[test]
 fn addresses_come_and_go() {
     let lobby = lobby(Config::default());
     let place = enter(&lobby);

@@ -1,5 +1,6 @@
 //! The side of the application: PHP-FPM and the connections to it.
 
+use core::num::NonZeroU16;
 use core::str::FromStr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,10 @@ pub(crate) struct UpstreamArgs {
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
     pub(crate) max_idle: Option<usize>,
 
+    /// Requests that share a connection, for applications that are known to serve several at once; PHP is not [default: 1]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    pub(crate) multiplex: Option<NonZeroU16>,
+
     /// How long to keep an idle connection to PHP [default: 2]
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) idle_timeout: Option<Seconds>,
@@ -91,7 +96,7 @@ impl UpstreamArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
-            self, fallback: fpm, php, probe, timeout, max_connections, max_idle, idle_timeout, queue_timeout,
+            self, fallback: fpm, php, probe, timeout, max_connections, max_idle, multiplex, idle_timeout, queue_timeout,
             max_waiting, ping, resolve_interval, accel_redirect, sendfile,
         )
     }
@@ -129,6 +134,9 @@ impl UpstreamArgs {
         }
         if let Some(count) = self.max_idle {
             pool = pool.max_idle(count);
+        }
+        if let Some(requests) = self.multiplex {
+            pool = pool.multiplex(requests);
         }
         if let Some(Seconds(limit)) = self.idle_timeout {
             pool = pool.idle_timeout(limit);
