@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Buf, Bytes};
 use fcgi_proto::client::{Call, Caller, Session};
 use fcgi_proto::pool::{Access, Clock, Config, Lease, Line, Mode, Negotiate};
-use fcgi_proto::{Error, ErrorKind, Params, Phase, Request, Timeouts};
+use fcgi_proto::{BeginError, Error, ErrorKind, Params, Phase, Request, Timeouts};
 use harness::*;
 
 /// A connection that requests share, and the right to the first of them.
@@ -217,6 +217,20 @@ fn a_kept_one_that_was_closed_is_passed_over() {
     socket.0.store(true, Ordering::Relaxed);
     assert!(matches!(enter(&lobby).access, Access::Dial(Mode::Single)));
     assert_eq!(lobby.metrics().stale, 1);
+}
+
+#[test]
+fn a_session_takes_as_many_requests_as_may_share_it() {
+    for most in [2, 3, 40] {
+        let lobby = lobby(shared(most));
+        let opened = open(&lobby);
+        let _calls = Vec::from_iter((0..most).map(|_| begin(&opened.caller)));
+        let (parts, ()) = Request::get("/a.php").into_parts().expect("a request");
+        let zero = Duration::ZERO;
+        let more = opened.caller.begin(&parts, Timeouts::default(), zero, zero);
+        let limit = most;
+        assert_eq!(more.map(drop), Err(BeginError::TooManyRequests { limit }));
+    }
 }
 
 #[test]
