@@ -48,6 +48,16 @@ fn example_path(name: &str) -> PathBuf {
     path
 }
 
+/// Runs an example that brings its own application, and expects three answers in order.
+///
+/// # Panics
+/// When they do not come.
+pub fn on_its_own(example: &str) {
+    let printed = stdout(output(Command::new(example_path(example)), b""));
+    let answers = printed.contains("\nHello Ada\nHello Grace\nHello Barbara\n");
+    assert!(answers && printed.contains("an application at 127.0.0.1:"), "{printed}");
+}
+
 fn output(mut command: Command, stdin: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
