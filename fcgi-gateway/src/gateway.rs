@@ -161,12 +161,9 @@ impl fmt::Debug for Gateway {
 impl Inner {
     /// Whether a proxy of ours is on the other side.
     fn trusts(&self, connection: &Connection) -> bool {
-        let nothing_said = core::iter::empty::<(&str, &str)>();
+        let proxies = self.trusted_proxies.as_ref();
         connection.is_trusted()
-            || self.trusted_proxies.as_ref().is_some_and(|proxies| {
-                let forwarding = proxies.resolve(connection.remote(), nothing_said);
-                forwarding.is_ok_and(|forwarding| forwarding.is_believed())
-            })
+            || proxies.is_some_and(|proxies| proxies.trusts(connection.remote()))
     }
 
     /// The answer to a request, whatever comes of it, with everything about it told to those who want to know.

@@ -4,10 +4,12 @@ use core::convert::Infallible;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use fcgi_proto::cgi::TrustedProxies;
 use http::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +22,7 @@ use tower_service::Service;
 
 use super::Config;
 use super::activity::{Activity, Verdict};
+use super::proxy_protocol;
 use super::service::{RequestBody, Watched};
 use super::socket::{Socket, Stream};
 use super::streams::Streams;
@@ -32,6 +35,7 @@ pub(super) struct Accepted {
     pub(super) connection: Connection,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) redirect: Option<u16>,
+    pub(super) proxies: Option<Arc<TrustedProxies>>,
     pub(super) activity: Arc<Activity>,
     pub(super) config: Arc<Config>,
     pub(super) observers: Observers,
@@ -49,17 +53,27 @@ impl Accepted {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { stream, connection, tls, redirect, activity, config, observers } = self;
-        let socket = Socket::new(stream, config.write_timeout, Arc::clone(&activity));
+        let Self { mut stream, connection, tls, redirect, proxies, activity, config, observers } =
+            self;
+        let mut patience = Patience { activity, config, stopped, connection };
+        let mut read = Bytes::new();
+        if proxies.is_some_and(|proxies| proxies.trusts(connection.remote())) {
+            // Boxed, so that others are not as large.
+            match Box::pin(patience.introduce(&mut stream)).await {
+                Some(rest) => read = rest,
+                None => return,
+            }
+        }
+        let Patience { activity, config, connection, .. } = &patience;
+        let socket = Socket::new(stream, read, config.write_timeout, Arc::clone(activity));
         let service = Watched {
             service,
-            connection,
-            activity: Arc::clone(&activity),
-            config: Arc::clone(&config),
+            connection: *connection,
+            activity: Arc::clone(activity),
+            config: Arc::clone(config),
             observers,
             redirect,
         };
-        let patience = Patience { activity, config, stopped, connection };
         match tls {
             None => patience.serve(socket, service).await,
             // Boxed, so that plain connections are not as large.
@@ -83,6 +97,29 @@ impl Patience {
             value = work => Some(value),
             _ = stopped.wait_for(Option::is_some) => None,
         }
+    }
+
+    /// Reads what a load balancer says of the client, and gives what was read behind it. If it says nothing, that is the end.
+    async fn introduce(&mut self, stream: &mut Stream) -> Option<Bytes> {
+        let header = self.unless_stopped(proxy_protocol::read(stream));
+        let peer = self.connection.remote();
+        match timeout(self.config.head_time, header).await {
+            Ok(Some(Ok((said, rest)))) => {
+                self.connection = said.apply(self.connection);
+                return Some(rest);
+            }
+            Ok(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
+                // Without a word every connection would be closed, and nobody know why.
+                tracing::warn!(
+                    ?peer,
+                    "closed, as a trusted proxy began with no header of the PROXY protocol: let it send one, or do not ask for it"
+                );
+            }
+            Ok(Some(Err(error))) => tracing::debug!(?peer, %error, "no PROXY protocol"),
+            Ok(None) => {}
+            Err(_) => tracing::debug!(?peer, "the PROXY protocol's header did not come in time"),
+        }
+        None
     }
 
     async fn serve_tls<S, B>(self, socket: Socket, acceptor: TlsAcceptor, service: Watched<S>)

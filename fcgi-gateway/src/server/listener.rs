@@ -6,7 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use fcgi_proto::cgi::TrustedProxies;
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 
 use super::socket::Stream;
@@ -19,6 +21,8 @@ pub struct Listener {
     socket: Socket,
     pub(super) tls: Option<Tls>,
     pub(super) redirect: Option<u16>,
+    /// Those who begin with a header of the PROXY protocol.
+    pub(super) proxies: Option<Arc<TrustedProxies>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +34,7 @@ enum Socket {
 
 impl Listener {
     const fn new(socket: Socket) -> Self {
-        Self { socket, tls: None, redirect: None }
+        Self { socket, tls: None, redirect: None, proxies: None }
     }
 
     /// Listens on an address such as `127.0.0.1:8080`; port 0 takes a free one.
@@ -102,6 +106,19 @@ impl Listener {
     #[must_use]
     pub const fn redirect_to_https(mut self, port: u16) -> Self {
         self.redirect = Some(port);
+        self
+    }
+
+    /// Takes the client's address from the PROXY protocol, version 1 or 2, which these peers speak: load balancers that pass
+    /// bytes on, such as HAProxy's `send-proxy-v2` or those of AWS. It comes before TLS, where there is TLS.
+    ///
+    /// Each of their connections must begin with its header, within the [head time](super::Config::head_time), or it is
+    /// closed. What it says counts as if the client had connected itself, so that `X-Forwarded-For` and the like are
+    /// believed only of clients that are trusted too. Others may not speak it, and are taken for clients; which header of
+    /// HTTP the proxies set is of no matter here.
+    #[must_use]
+    pub fn proxy_protocol(mut self, from: TrustedProxies) -> Self {
+        self.proxies = Some(Arc::new(from));
         self
     }
 

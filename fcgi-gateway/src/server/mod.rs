@@ -22,6 +22,7 @@ mod activity;
 mod config;
 mod connection;
 mod listener;
+mod proxy_protocol;
 mod service;
 mod socket;
 mod streams;
@@ -156,11 +157,13 @@ impl Server {
                 () = tokio::time::sleep(LOOK_FOR_ROOM), if newcomer.is_some() => {}
                 (index, accepted) = accept(&listeners), if newcomer.is_none() => match accepted {
                     Ok((stream, connection)) => {
+                        let listener = listeners.get(index);
                         newcomer = Some(Accepted {
                             stream,
                             connection,
                             tls: acceptors.get(index).cloned().flatten(),
-                            redirect: listeners.get(index).and_then(|listener| listener.redirect),
+                            redirect: listener.and_then(|listener| listener.redirect),
+                            proxies: listener.and_then(|listener| listener.proxies.clone()),
                             activity: Arc::new(Activity::new(Instant::now())),
                             config: Arc::clone(&config),
                             observers: observers.clone(),

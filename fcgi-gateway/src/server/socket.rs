@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
@@ -25,6 +26,8 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Pin<Box<TimeoutStream<Stream>>>,
+    /// What was read of it already.
+    read: Bytes,
     activity: Arc<Activity>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -32,12 +35,13 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(
         stream: Stream,
+        read: Bytes,
         write_timeout: Option<Duration>,
         activity: Arc<Activity>,
     ) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(write_timeout);
-        Self { stream: Box::pin(stream), activity, lingering: None }
+        Self { stream: Box::pin(stream), read, activity, lingering: None }
     }
 
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
@@ -78,7 +82,12 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(self.stream.as_mut().poll_read(cx, buf))?;
+        if self.read.is_empty() {
+            ready!(self.stream.as_mut().poll_read(cx, buf))?;
+        } else {
+            let length = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read.split_to(length));
+        }
         if buf.filled().len() > before {
             self.activity.handle_bytes();
         }

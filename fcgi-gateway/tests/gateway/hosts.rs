@@ -235,8 +235,9 @@ fn a_reload_with_proxies_that_cannot_be_read_changes_nothing() {
     let client =
         || Request::get("/").header("X-Forwarded-For", "203.0.113.9").send(serve.address()).text();
     assert_eq!(client(), "203.0.113.9");
-    settings("127.0.0.0/88");
+    settings("127.0.0.0/88\"]\nmax-head = \"16K\"\n#");
     serve.signal(rustix::process::Signal::HUP);
     serve.wait_for_log("everything stays as it was: trusted-proxy 127.0.0.0/88");
     assert_eq!(client(), "203.0.113.9");
+    serve.wait_for_log("only a restart brings it: max-head");
 }

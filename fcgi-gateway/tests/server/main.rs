@@ -2,6 +2,7 @@
 
 mod limits;
 mod protocols;
+mod proxy_protocol;
 mod stop;
 mod streams;
 mod support;

@@ -148,6 +148,12 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(ip))
     }
 
+    /// Whether the peer of a connection is one of the proxies; `None` is that of a Unix socket.
+    #[must_use]
+    pub fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        peer.map_or(self.trusts_unix, |peer| self.is_trusted(peer.ip()))
+    }
+
     /// Who asked, by the peer of the connection (`None` for that of a Unix socket) and the headers of the request in their
     /// order. The work is linear in the length of the headers.
     ///
@@ -169,7 +175,7 @@ impl TrustedProxies {
             port: None,
             believed: None,
         };
-        if !peer.map_or(self.trusts_unix, |peer| self.is_trusted(peer.ip())) {
+        if !self.trusts(peer) {
             return Ok(unbelieved);
         }
         let headers = headers.into_iter().map(|(name, value)| (name.as_ref(), value.as_ref()));

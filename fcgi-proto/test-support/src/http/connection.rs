@@ -32,6 +32,16 @@ impl Connection {
         Self { stream: BufReader::new(stream), address }
     }
 
+    /// Its own end.
+    ///
+    /// # Panics
+    ///
+    /// Practically never.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().expect("a connected socket has an address")
+    }
+
     /// Sends a request, without asking the server to close, and reads the whole response.
     ///
     /// # Panics

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,8 +19,31 @@ impl WebServer {
     /// When HAProxy is not installed or does not start.
     #[must_use]
     pub fn haproxy(application: &str, lines: &[&str]) -> Self {
+        Self::start_haproxy(&|folder, port| config(text(folder), port, application, lines))
+    }
+
+    /// HAProxy that passes bytes on to another web server, with these options for it, such as `send-proxy`.
+    ///
+    /// # Panics
+    ///
+    /// When HAProxy is not installed or does not start.
+    #[must_use]
+    pub fn haproxy_for_bytes(to: SocketAddr, options: &str) -> Self {
+        Self::start_haproxy(&|_, port| {
+            format!(
+                "{GLOBAL}defaults
+    mode tcp
+{TIMES}listen web
+    bind 127.0.0.1:{port}
+    server one {to} {options}
+"
+            )
+        })
+    }
+
+    fn start_haproxy(config: &dyn Fn(&Path, u16) -> String) -> Self {
         let command = |folder: &Path, port| {
-            let path = write(folder, &config(text(folder), port, application, lines));
+            let path = write(folder, &config(folder, port));
             let mut command = Command::new(programs::find("haproxy", "haproxy"));
             command.arg("-db").arg("-f").arg(path);
             command
@@ -29,20 +53,24 @@ impl WebServer {
     }
 }
 
-fn config(folder: &str, port: u16, application: &str, lines: &[&str]) -> String {
-    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    format!(
-        "global
+const GLOBAL: &str = "global
     nbthread 1
     log stderr format raw local0
     hard-stop-after 1s
-defaults
-    mode http
-    log global
+";
+
+const TIMES: &str = "    log global
     timeout connect 10s
     timeout client 60s
     timeout server 60s
-fcgi-app application
+";
+
+fn config(folder: &str, port: u16, application: &str, lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "{GLOBAL}defaults
+    mode http
+{TIMES}fcgi-app application
     log-stderr global
     docroot {folder}
     index index

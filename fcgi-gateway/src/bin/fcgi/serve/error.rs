@@ -18,6 +18,8 @@ pub(crate) enum ServeError {
     OpsListen { address: String, source: io::Error },
     /// The address of the developer's page.
     DevListen { address: String, source: io::Error },
+    /// The rights of another user.
+    Rights(io::Error),
     /// PHP.
     Php(StartError),
     /// A signal came before everything was ready.
@@ -51,6 +53,13 @@ impl fmt::Display for ServeError {
                 write!(
                     f,
                     "cannot show the developer's page on {address}: {source}; --dev-listen chooses another HOST:PORT (127.0.0.1:0 a free port)"
+                )
+            }
+            Self::Rights(error) => {
+                write!(
+                    f,
+                    "cannot give up root for the user that was named: {error}; a container or a sandbox may forbid it \
+                     (CAP_SETUID and CAP_SETGID)"
                 )
             }
             Self::Php(error) => error.fmt(f),

@@ -54,9 +54,22 @@ pub(crate) struct HttpArgs {
     #[serde(deserialize_with = "value::text")]
     pub(crate) proxy_header: Option<ProxyHeader>,
 
+    /// Take the client's address from the PROXY protocol, version 1 or 2, which --trusted-proxy must then speak; it comes
+    /// before HTTP and TLS [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) proxy_protocol: Option<bool>,
+
     /// Whether to speak HTTP/2 as well [default: true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) http2: Option<bool>,
+
+    /// Most requests that a connection of HTTP/2 may have open at once [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_streams: Option<u32>,
+
+    /// Close a connection of HTTP/2 that takes back so many more requests than it lets be answered [default: 200]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_resets: Option<u32>,
 
     /// Longest request body; longer ones get 413 [default: 128M when its length is not announced, else what PHP accepts]
     #[arg(long, value_name = "SIZE")]
@@ -123,8 +136,8 @@ impl HttpArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
-            self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, http2,
-            max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
+            self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, proxy_protocol,
+            http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
             head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
@@ -162,6 +175,12 @@ impl HttpArgs {
             let port = to.map_or(443, |address| address.port());
             listeners.push(bind(address).await?.redirect_to_https(port));
         }
+        if let Some(proxies) = self.introducing() {
+            listeners = listeners
+                .into_iter()
+                .map(|listener| listener.proxy_protocol(proxies.clone()))
+                .collect();
+        }
         let mut listeners = listeners.into_iter();
         let Some(first) = listeners.next() else {
             return Err(ServeError::Site("there is nothing to listen on".to_owned()));
@@ -189,6 +208,8 @@ impl HttpArgs {
             "either tls-cert or tls-self-signed, not both"
         } else if self.redirect_from.is_some() && !has_tls {
             "redirect-from needs HTTPS to redirect to: add tls-cert and tls-key, or tls-self-signed"
+        } else if self.proxy_protocol == Some(true) && self.trusted_proxy.is_none() {
+            "proxy-protocol needs trusted-proxy: the addresses of those who speak it, as all others could lie"
         } else if let Err(problem) = self.proxies() {
             return Err(ServeError::Site(problem));
         } else {
@@ -226,6 +247,8 @@ impl HttpArgs {
         }
         set!(
             http2 => http2(core::convert::identity),
+            max_streams => max_streams(core::convert::identity),
+            max_resets => max_resets(core::convert::identity),
             max_head => max_head(Size::in_memory),
             max_headers => max_headers(core::convert::identity),
             max_uri => max_uri(Size::in_memory),
@@ -251,6 +274,25 @@ impl HttpArgs {
         let trusts_unix = trusted.iter().any(|network| network == "unix");
         let ProxyHeader(header) = self.proxy_header.unwrap_or_default();
         Ok(Some(TrustedProxies::new(networks).unix_sockets(trusts_unix).header(header)))
+    }
+
+    /// Those who begin with the PROXY protocol.
+    fn introducing(&self) -> Option<TrustedProxies> {
+        // Checked before.
+        self.proxies().ok().flatten().filter(|_| self.proxy_protocol == Some(true))
+    }
+
+    /// What differs and is only read at the start.
+    pub(super) fn needs_restart(&self, new: &Self) -> Vec<String> {
+        let mut changed = value::changed!(
+            self, new: listen, tls_cert, tls_key, tls_self_signed, redirect_from, proxy_protocol, http2, max_streams,
+            max_resets, max_head, max_headers, max_uri, max_clients, head_timeout, keep_alive_timeout, write_timeout,
+            grace_timeout, drain_timeout,
+        );
+        if self.proxy_protocol == Some(true) && self.trusted_proxy != new.trusted_proxy {
+            changed.push("trusted-proxy, for the PROXY protocol".to_owned());
+        }
+        changed
     }
 
     /// The limits that are the gateway's, such as those on bodies.
@@ -294,7 +336,7 @@ fn listen_error(address: &str, source: io::Error) -> ServeError {
 }
 
 /// The name of a header that proxies set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProxyHeader(ForwardingHeader);
 
 impl core::str::FromStr for ProxyHeader {

@@ -6,6 +6,7 @@
 //! From there: [`config`] puts flags and file together, [`plan`] guesses what they leave open, [`running`] has the PHP
 //! that the sites need, and this file keeps it all going until a signal comes.
 
+mod account;
 mod check;
 mod config;
 mod dev;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 use fcgi_gateway::server::{Server, Tls};
 use fcgi_gateway::sites::Sites;
 
+use self::account::Account;
 use self::config::Config;
 pub(crate) use self::error::ServeError;
 use self::http::HttpArgs;
@@ -53,7 +55,7 @@ use self::upstream::UpstreamArgs;
     fcgi serve --fpm php:9000 --fpm-root /var/www/html --listen 0.0.0.0:8080\n  \
     fcgi serve --config /etc/fcgi.toml --check-config\n\n\
     Ctrl-C or SIGTERM stops it: answers under way may end first; a second one stops at once.\n\
-    SIGHUP reads the settings and the certificate again. RUST_LOG=debug logs more. --help lists all options, -h the usual ones.")]
+    SIGHUP reads the settings and the certificate again, and says what of them takes a restart. RUST_LOG=debug logs more. --help lists all options, -h the usual ones.")]
 pub(crate) struct ServeArgs {
     /// Folder of the project [default: the current one]
     folder: Option<PathBuf>,
@@ -93,6 +95,15 @@ impl Settings {
             ops: self.ops.or(fallback.ops),
         }
     }
+
+    /// Says what differs and cannot be changed while it runs.
+    fn warn_of_restart(&self, new: &Self) {
+        let mut changed = self.http.needs_restart(&new.http);
+        changed.append(&mut self.ops.needs_restart(&new.ops));
+        if !changed.is_empty() {
+            tracing::warn!("changed, but only a restart brings it: {}", changed.join(", "));
+        }
+    }
 }
 
 impl ServeArgs {
@@ -117,10 +128,14 @@ pub(crate) fn main(args: &ServeArgs) -> Result<(), ServeError> {
 async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
     let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
+    let account = config.settings.ops.user.as_ref().map(Account::look_up).transpose()?;
     // Before PHP is started: a port in use is found at once.
     let (server, tls) = config.settings.http.bind().await?;
     let roots = Vec::from_iter(sites.iter().map(|site| site.root.display().to_string()));
     let mut running = Running::new(Ops::start(&config.settings.ops, roots.join(", ")).await?);
+    if let Some(account) = account {
+        account.take().map_err(ServeError::Rights)?;
+    }
     tokio::select! {
         started = running.start(sites) => started?,
         () = signals.stop() => return Err(ServeError::Interrupted),
@@ -129,7 +144,8 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
     let result = match running.table(sites, proxies) {
         Ok(table) => {
             greet(&server, sites, &running);
-            serve(args, server, tls.as_ref(), Sites::new(table), &mut running, &mut signals).await;
+            let served = Sites::new(table);
+            serve(args, config, server, tls.as_ref(), served, &mut running, &mut signals).await;
             Ok(())
         }
         Err(error) => Err(error),
@@ -140,6 +156,7 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
 
 async fn serve(
     args: &ServeArgs,
+    started_with: &Config,
     server: Server,
     tls: Option<&Tls>,
     served: Sites,
@@ -161,6 +178,7 @@ async fn serve(
                 }
                 let changed = async {
                     let (config, sites) = args.load()?;
+                    started_with.settings.warn_of_restart(&config.settings);
                     // Proxies that cannot be read would else be forgotten, and every client be the proxy.
                     config.settings.http.check_together()?;
                     let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
@@ -189,7 +207,9 @@ async fn serve(
 /// Says what is served and where. Whoever started us may have closed our output; that is no reason not to serve.
 fn greet(server: &Server, sites: &[Site], running: &Running) {
     if rustix::process::geteuid().is_root() {
-        tracing::warn!("running as root; better run it as the user of the site");
+        tracing::warn!(
+            "running as root; better give up its rights with --user, or run it as the user of the site"
+        );
     }
     let addresses = server.listeners().iter().map(ToString::to_string).collect::<Vec<_>>();
     let _ = print_greeting(&addresses.join(" and "), sites, running);

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::account::Account;
 use super::dev::DevPage;
 use super::error::ServeError;
 use super::value;
@@ -30,6 +31,11 @@ pub(crate) struct OpsArgs {
     /// Threads of the server itself, at most 256; PHP has its own processes [default: one per core]
     #[arg(long, value_name = "THREADS")]
     pub(crate) workers: Option<Threads>,
+
+    /// Once the ports are open, give up root for the rights of this user, USER or USER:GROUP, which PHP gets too
+    #[arg(long, value_name = "USER")]
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) user: Option<Account>,
 
     /// Answer /healthz, /readyz and /metrics (Prometheus) here, for the operator's network alone
     #[arg(long, value_name = "HOST:PORT")]
@@ -67,7 +73,7 @@ impl OpsArgs {
     /// What is not set here is taken from `fallback`.
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
-            self, fallback: workers, ops_listen, access_log, access_log_format, request_ids, begin_traces, dev, dev_listen,
+            self, fallback: workers, user, ops_listen, access_log, access_log_format, request_ids, begin_traces, dev, dev_listen,
         )
     }
 
@@ -81,6 +87,7 @@ impl OpsArgs {
     /// Finds what would keep it from starting, without a port or a file.
     pub(super) fn check(&self) -> Result<(), ServeError> {
         self.ops_listen.as_deref().map_or(Ok(()), value::check_address)?;
+        self.user.as_ref().map(Account::look_up).transpose()?;
         match &self.access_log {
             Some(path) if path.as_os_str() != "-" => {
                 check_log(path).map_err(|error| log_error(path, &error))
@@ -94,6 +101,13 @@ impl OpsArgs {
             .request_ids(self.request_ids.unwrap_or(true))
             .begin_traces(self.begin_traces.unwrap_or(false))
             .development(self.dev.unwrap_or(false))
+    }
+
+    /// What differs and is only read at the start.
+    pub(super) fn needs_restart(&self, new: &Self) -> Vec<String> {
+        value::changed!(
+            self, new: workers, user, ops_listen, access_log, access_log_format, dev, dev_listen,
+        )
     }
 
     /// The runtime that `workers` asks for.

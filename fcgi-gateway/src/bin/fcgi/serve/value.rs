@@ -155,3 +155,13 @@ macro_rules! or_else {
     }};
 }
 pub(crate) use or_else;
+
+/// The fields of two groups of settings that differ, as the file calls them.
+macro_rules! changed {
+    ($one:ident, $other:ident: $($field:ident),* $(,)?) => {{
+        let fields = [$((stringify!($field), $one.$field != $other.$field)),*];
+        let differ = fields.into_iter().filter(|&(_, differs)| differs);
+        Vec::from_iter(differ.map(|(field, _)| field.replace('_', "-")))
+    }};
+}
+pub(crate) use changed;
