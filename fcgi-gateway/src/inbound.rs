@@ -1,5 +1,6 @@
 //! The body of a request, received for the application under limits: of length, of silence, and of slowness.
 
+mod memory;
 mod pace;
 
 use core::pin::Pin;
@@ -13,6 +14,7 @@ use http_body_util::BodyDataStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use self::memory::Memory;
 use self::pace::Pace;
 pub(crate) use self::pace::TooSlow;
 use crate::BoxError;
@@ -35,6 +37,7 @@ pub(crate) struct Inbound {
     /// Whether long ones of known length are passed on as they come.
     pub(crate) stream: bool,
     spools: Arc<Semaphore>,
+    memory: Memory,
 }
 
 impl Default for Inbound {
@@ -47,6 +50,7 @@ impl Default for Inbound {
             min_rate: 500,
             stream: true,
             spools: Arc::new(Semaphore::new(256)),
+            memory: Memory::new(4 * 1024 * 1024),
         }
     }
 }
@@ -55,13 +59,18 @@ impl Inbound {
     pub(crate) fn set_max_spools(&mut self, bodies: usize) {
         self.spools = Arc::new(Semaphore::new(bodies.min(Semaphore::MAX_PERMITS)));
     }
+
+    /// Bytes of all bodies together.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.memory = Memory::new(bytes);
+    }
 }
 
 /// The body as the application gets it.
 ///
 /// A short one is collected first: then a slow client does not keep a worker of the application waiting, and a client
-/// that leaves early has already said everything. A longer one of known length is streamed. One of unknown length is
-/// spooled until its length is known.
+/// that leaves early has already said everything. A longer one of known length is streamed, and so is a short one when the
+/// memory for them is full. One of unknown length is spooled until its length is known.
 pub(crate) async fn receive<B>(body: B, inbound: &Inbound) -> Result<fcgi_tokio::Body, Page>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -78,9 +87,11 @@ where
     }
     let pace = Pace::new(inbound.timeout, inbound.min_rate, Instant::now());
     let body = Paced { body: Box::pin(body), pace };
-    let spooled = match length {
-        Some(length) if length <= SHORT => spool(body, usize::MAX, length).await,
-        Some(length) if inbound.stream => {
+    let short = length.filter(|&length| length <= SHORT);
+    let reserved = short.and_then(|length| inbound.memory.reserve(length));
+    let (reserved, spooled) = match (length, reserved) {
+        (Some(length), Some(reserved)) => (Some(reserved), spool(body, usize::MAX, length).await),
+        (Some(length), None) if inbound.stream => {
             return Ok(fcgi_tokio::Body::stream(BodyDataStream::new(body), Some(length)));
         }
         _ => {
@@ -89,11 +100,16 @@ where
                 tracing::warn!("too many request bodies are being spooled; one more was refused");
                 return Err(Page::TOO_MANY_BODIES);
             };
-            spool(body, inbound.in_memory, limit).await
+            let reserved = inbound.memory.reserve(inbound.in_memory as u64);
+            let in_memory = if reserved.is_some() { inbound.in_memory } else { 0 };
+            (reserved, spool(body, in_memory, limit).await)
         }
     };
     match spooled {
-        Ok(Spooled::Memory(data)) => Ok(data.into()),
+        Ok(Spooled::Memory(data)) => match reserved {
+            Some(reserved) => Ok(reserved.keep(data).into()),
+            None => Ok(data.into()), // there is nothing of it
+        },
         Ok(Spooled::File(file, length)) => Ok(fcgi_tokio::Body::reader(file, Some(length))),
         Err(SpoolError::TooLarge) => Err(Page::TOO_LARGE),
         Err(SpoolError::Body(error)) => {
@@ -155,5 +171,67 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::future::poll_fn;
+    use http_body_util::Full;
+
+    /// A body that never comes.
+    struct Announced(u64);
+
+    impl http_body::Body for Announced {
+        type Data = Bytes;
+        type Error = core::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    /// Whether the application is asked before the body has come.
+    async fn is_passed_on(inbound: &Inbound, length: u64) -> bool {
+        let mut body = core::pin::pin!(receive(Announced(length), inbound));
+        poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn short_ones_are_collected_while_there_is_memory() {
+        let mut inbound = Inbound::default();
+        assert!(!is_passed_on(&inbound, SHORT).await && is_passed_on(&inbound, SHORT + 1).await);
+        inbound.set_memory(100 * 1024);
+        let data = Bytes::from(vec![7; 64 * 1024]);
+        let first = receive(Full::new(data), &inbound).await.ok().unwrap();
+        // There is room for a shorter one, not for another of this length.
+        assert!(!is_passed_on(&inbound, 30_000).await && is_passed_on(&inbound, SHORT).await);
+        inbound.stream = false;
+        assert!(!is_passed_on(&inbound, SHORT).await, "a file has room");
+        inbound.stream = true;
+        drop(first);
+        assert!(!is_passed_on(&inbound, SHORT).await);
+    }
+
+    /// The default, and that what is held is given back.
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let inbound = Inbound::default();
+        let body = || Full::new(Bytes::from(vec![7; 64 * 1024]));
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            held.push(receive(body(), &inbound).await.ok().unwrap());
+        }
+        assert!(is_passed_on(&inbound, 1).await, "4 MiB are in use");
+        held.clear();
+        assert!(!is_passed_on(&inbound, SHORT).await);
     }
 }

@@ -263,8 +263,17 @@ impl Builder {
         self
     }
 
-    /// How many request bodies of unknown length may be on their way at once; more are answered with 503. Default: 256,
-    /// which holds 64 MiB of memory at most. Zero refuses them all.
+    /// How much memory there is for request bodies that are received before the application is asked, in bytes, for all of
+    /// this gateway's requests together: those of up to 64 KiB, and the first 256 KiB of those of unknown length. Default:
+    /// 4 MiB. Where there is no room left, short ones are passed on as they come, as longer ones are, and those of unknown
+    /// length go to a temporary file at once.
+    pub fn body_memory(mut self, bytes: usize) -> Self {
+        self.inbound.set_memory(bytes);
+        self
+    }
+
+    /// How many request bodies of unknown length may be on their way at once; more are answered with 503. Default: 256.
+    /// Zero refuses them all.
     pub fn max_spools(mut self, bodies: usize) -> Self {
         self.inbound.set_max_spools(bodies);
         self

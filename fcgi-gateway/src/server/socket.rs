@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
 use tokio_io_timeout::TimeoutStream;
@@ -69,6 +69,9 @@ impl Socket {
     }
 }
 
+/// hyper makes its buffer twice as large whenever a read fills it, and keeps it for as long as the connection lasts.
+const LONGEST_READ: u64 = 16 * 1024;
+
 /// Time for the client to read an answer that came before its request was complete.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
@@ -83,7 +86,8 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.read.is_empty() {
-            ready!(self.stream.as_mut().poll_read(cx, buf))?;
+            let mut piece = self.stream.as_mut().take(LONGEST_READ);
+            ready!(Pin::new(&mut piece).poll_read(cx, buf))?;
         } else {
             let length = self.read.len().min(buf.remaining());
             buf.put_slice(&self.read.split_to(length));

@@ -83,6 +83,12 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) body_timeout: Option<Seconds>,
 
+    /// Memory for request bodies of a site that are received before PHP is asked: those of up to 64K, and the beginnings of
+    /// those of unknown length; where it is full, the former are passed on as they come, and the latter go to temporary
+    /// files [default: 4M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) body_memory: Option<Size>,
+
     /// Most request bodies of unknown length at once; more get 503 [default: 256]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_spools: Option<usize>,
@@ -137,7 +143,7 @@ impl HttpArgs {
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, proxy_protocol,
-            http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
+            http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, body_memory, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
             head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
@@ -305,6 +311,9 @@ impl HttpArgs {
         }
         if let Some(Seconds(time)) = self.body_timeout {
             gateway = gateway.body_timeout(time);
+        }
+        if let Some(size) = self.body_memory {
+            gateway = gateway.body_memory(size.in_memory());
         }
         if let Some(bodies) = self.max_spools {
             gateway = gateway.max_spools(bodies);
