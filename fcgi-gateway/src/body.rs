@@ -11,7 +11,7 @@ use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use crate::BoxError;
 use crate::observe::{Outcome, Watch};
-use crate::proxy::AppBody;
+use crate::proxy::Streamed;
 
 pin_project! {
     /// The body of a [`Gateway`](crate::Gateway)'s response.
@@ -44,8 +44,7 @@ pin_project! {
         Absent,
         Full { data: Option<Bytes> },
         File { #[pin] file: ServeFileSystemResponseBody },
-        /// Boxed, as it is large and most answers are short.
-        App { app: Box<AppBody> },
+        App { app: Streamed },
         /// Any other, compressed.
         Compressed { body: Pin<Box<CompressionBody<Body>>> },
     }
@@ -68,7 +67,7 @@ impl Body {
         Self::new(Source::File { file })
     }
 
-    pub(crate) const fn app(app: Box<AppBody>) -> Self {
+    pub(crate) const fn app(app: Streamed) -> Self {
         Self::new(Source::App { app })
     }
 
@@ -107,7 +106,7 @@ impl http_body::Body for Body {
                 ready!(file.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
             SourceProj::App { app } => {
-                ready!(Pin::new(&mut **app).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+                ready!(app.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
             SourceProj::Compressed { body } => ready!(body.as_mut().poll_frame(cx)),
         };

@@ -27,7 +27,7 @@ use crate::inbound::Inbound;
 use crate::mount::{self, OriginalUri};
 use crate::observe::{Context, Counted, Identify, Observers, RequestId, TraceContext, Watch};
 use crate::pages::{Failure, Page};
-use crate::proxy::{self, Answer, Place, Variables};
+use crate::proxy::{self, Answer, Place, ReadAhead, Variables};
 use crate::routing::{Route, Rules, Script};
 use crate::upstream::Upstreams;
 use crate::{Body, BoxError, Connection};
@@ -63,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) trace: TraceContext,
     pub(crate) is_development: bool,
     pub(crate) inbound: Inbound,
+    pub(crate) read_ahead: ReadAhead,
     pub(crate) compresses: bool,
     pub(crate) trusted_proxies: Option<TrustedProxies>,
     pub(crate) server_software: String,

@@ -1,6 +1,5 @@
 //! The body of a request, received for the application under limits: of length, of silence, and of slowness.
 
-mod memory;
 mod pace;
 
 use core::pin::Pin;
@@ -14,10 +13,10 @@ use http_body_util::BodyDataStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use self::memory::Memory;
 use self::pace::Pace;
 pub(crate) use self::pace::TooSlow;
 use crate::BoxError;
+use crate::memory::Memory;
 use crate::pages::Page;
 use crate::spool::{SpoolError, Spooled, spool};
 

@@ -69,6 +69,7 @@ mod folder;
 mod gateway;
 mod handoff;
 mod inbound;
+mod memory;
 mod mount;
 pub mod observe;
 pub mod operations;

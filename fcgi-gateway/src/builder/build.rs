@@ -65,6 +65,7 @@ impl Builder {
             trace: self.trace,
             is_development: self.is_development,
             inbound: self.inbound,
+            read_ahead: self.read_ahead,
             compresses: self.compresses,
             trusted_proxies: self.trusted_proxies,
             server_software: self.server_software,

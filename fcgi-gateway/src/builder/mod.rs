@@ -12,8 +12,9 @@ use fcgi_proto::cgi::{PhpSettings, TrustedProxies};
 use fcgi_tokio::{Address, PoolConfig};
 
 use crate::inbound::Inbound;
+use crate::memory::Memory;
 use crate::observe::{Identify, Observer, TraceContext};
-use crate::proxy::Variables;
+use crate::proxy::{ReadAhead, Variables};
 use crate::root::Symlinks;
 use crate::routing::Rules;
 use crate::upstream::{HealthCheck, Resolve, SystemResolver};
@@ -43,6 +44,7 @@ pub struct Builder {
     variables: Variables,
     timeout: Option<Duration>,
     inbound: Inbound,
+    read_ahead: ReadAhead,
     compresses: bool,
     trusted_proxies: Option<TrustedProxies>,
     server_software: String,
@@ -70,6 +72,7 @@ impl Builder {
             variables: Variables::default(),
             timeout: Some(Duration::from_secs(60)),
             inbound: Inbound::default(),
+            read_ahead: ReadAhead::default(),
             compresses: false,
             trusted_proxies: None,
             server_software: SERVER_SOFTWARE.to_owned(),
@@ -269,6 +272,25 @@ impl Builder {
     /// length go to a temporary file at once.
     pub fn body_memory(mut self, bytes: usize) -> Self {
         self.inbound.set_memory(bytes);
+        self
+    }
+
+    /// How much of an answer is read ahead of a client that is slow to take it, in bytes. Default: 1 MiB. Zero reads no more
+    /// than the client takes.
+    ///
+    /// A worker of php-fpm is busy until all that its script wrote was taken. A client is slow when it has taken nothing for
+    /// 100 ms; others get each piece as it comes, and nothing is kept for them. Answers with `X-Accel-Buffering: no` are not
+    /// read ahead. What is longer waits for its client: let the script name a file instead
+    /// ([`accel_redirect`](Self::accel_redirect)).
+    pub fn response_buffer(mut self, bytes: usize) -> Self {
+        self.read_ahead.limit = bytes;
+        self
+    }
+
+    /// How much memory there is for what is read ahead of slow clients, in bytes, for all of this gateway's answers together.
+    /// Default: 32 MiB. Where it is full, answers are read as their clients take them.
+    pub fn response_memory(mut self, bytes: usize) -> Self {
+        self.read_ahead.memory = Memory::new(bytes);
         self
     }
 

@@ -25,8 +25,9 @@ pub(crate) struct AppBody {
     left: Option<u64>,
     stderr: StderrLog,
     is_first: bool,
-    /// What was read ahead by [`take_whole`](Self::take_whole).
+    /// What was read ahead.
     held: VecDeque<Bytes>,
+    held_len: usize,
     failure: Option<Failure>,
 }
 
@@ -44,6 +45,7 @@ impl AppBody {
             stderr: StderrLog::new(context),
             is_first: true,
             held: VecDeque::new(),
+            held_len: 0,
             failure: None,
         };
         body.log_stderr();
@@ -53,28 +55,53 @@ impl AppBody {
     /// The body, when all of it has come together with the head, as that of a small page mostly has. Never waits; what
     /// came of a longer one is kept for the stream.
     pub(super) fn take_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        let mut length = 0;
-        while length <= LONGEST_WHOLE {
-            match self.poll_next(cx) {
-                Poll::Ready(Some(Ok(data))) => {
-                    length += data.len();
-                    self.held.push_back(data);
-                }
-                Poll::Ready(None) if self.held.len() <= 1 => {
-                    return Some(self.held.pop_front().unwrap_or_default());
-                }
-                Poll::Ready(None) => {
+        while self.held_len <= LONGEST_WHOLE {
+            match self.poll_ahead(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) if self.failure.is_none() => {
+                    self.held_len = 0;
+                    if self.held.len() <= 1 {
+                        return Some(self.held.pop_front().unwrap_or_default());
+                    }
                     let parts: Vec<_> = self.held.drain(..).collect();
                     return Some(parts.concat().into());
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.failure = Some(Failure::New(error));
-                    return None;
-                }
-                Poll::Pending => return None,
+                Poll::Ready(false) | Poll::Pending => return None,
             }
         }
         None
+    }
+
+    /// Bytes that were read ahead.
+    pub(super) fn held(&self) -> usize {
+        self.held_len
+    }
+
+    /// Reads one piece ahead. False when there is no more to come: the end, or a failure, is kept as well.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.failure.is_some() {
+            return Poll::Ready(false);
+        }
+        match ready!(self.poll_next(cx)) {
+            Some(Ok(data)) => {
+                self.hold(data);
+                return Poll::Ready(true);
+            }
+            Some(Err(error)) => self.failure = Some(Failure::New(error)),
+            None => {}
+        }
+        Poll::Ready(false)
+    }
+
+    fn hold(&mut self, data: Bytes) {
+        self.held_len += data.len();
+        self.held.push_back(data);
+    }
+
+    fn take_held(&mut self) -> Option<Bytes> {
+        let data = self.held.pop_front()?;
+        self.held_len -= data.len();
+        Some(data)
     }
 
     /// Lets the application finish an answer that nobody wants the body of; after so much of it, it is cut off.
@@ -135,7 +162,7 @@ impl AppBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        if let Some(data) = this.held.pop_front() {
+        if let Some(data) = this.take_held() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match this.failure.take() {
@@ -160,7 +187,7 @@ impl AppBody {
         }
         match self.poll_next(cx) {
             // More than announced is an error.
-            Poll::Ready(Some(Ok(data))) => self.held.push_back(data),
+            Poll::Ready(Some(Ok(data))) => self.hold(data),
             Poll::Ready(Some(Err(error))) => self.failure = Some(Failure::New(error)),
             Poll::Ready(None) | Poll::Pending => {}
         }

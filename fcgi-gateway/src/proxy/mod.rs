@@ -2,11 +2,12 @@
 
 mod app_body;
 mod handover;
+mod read_ahead;
 mod request;
 mod response;
 mod stderr;
 
-pub(crate) use self::app_body::AppBody;
+pub(crate) use self::read_ahead::{ReadAhead, Streamed};
 pub(crate) use self::request::{Place, Variables, forwarding};
 pub(crate) use self::response::Answer;
 
@@ -48,7 +49,7 @@ where
     // The answer is large, and passes through here without being kept.
     poll_fn(|cx| {
         Pin::new(&mut work).poll(cx).map(|answer| match answer {
-            Ok(answer) => Ok(response::to_http(answer, cx, parts, context, &gateway.handoff)?),
+            Ok(answer) => Ok(response::to_http(answer, cx, parts, context, gateway)?),
             Err(error) => Err(failed(gateway, parts, context, &error)),
         })
     })

@@ -11,9 +11,11 @@ use http::{Method, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::app_body::AppBody;
+use super::read_ahead::Streamed;
 use crate::Body;
 use crate::compress::Unbuffered;
-use crate::handoff::{Found, Handoff, NotSent};
+use crate::gateway::Inner;
+use crate::handoff::{Found, NotSent};
 use crate::observe::Context;
 use crate::pages::Page;
 
@@ -33,7 +35,7 @@ pub(super) fn to_http<'h>(
     cx: &mut TaskContext<'_>,
     parts: &Parts,
     context: &Arc<Context>,
-    handoff: &'h Handoff,
+    gateway: &'h Inner,
 ) -> Result<Answer<'h>, Page> {
     context.set_upstream(answer.address(), answer.timings());
     let (head, body) = answer.into_parts();
@@ -47,7 +49,7 @@ pub(super) fn to_http<'h>(
         return Err(Page::BAD_GATEWAY);
     };
     let mut app = AppBody::new(body, &head, status, context);
-    if let Some(found) = handoff.find(&head) {
+    if let Some(found) = gateway.handoff.find(&head) {
         tokio::spawn(app.drain());
         return send_instead(found, &head, context);
     }
@@ -68,7 +70,10 @@ pub(super) fn to_http<'h>(
         // The server then says how long it is, and needs no chunks.
         Body::full(whole)
     } else {
-        Body::app(Box::new(app))
+        // A script that says so wants to know how far its client is.
+        let ahead = &gateway.read_ahead;
+        let ahead = (ahead.limit > 0 && !is_unbuffered(&head)).then(|| ahead.clone());
+        Body::app(Streamed::new(Box::new(app), ahead))
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -3,5 +3,6 @@
 mod chaos;
 mod handoff;
 mod observe;
+mod slow_clients;
 mod support;
 mod upstreams;

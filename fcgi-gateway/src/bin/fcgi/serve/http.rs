@@ -89,6 +89,15 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) body_memory: Option<Size>,
 
+    /// Read so much of an answer ahead of a client that is slow to take it, so that PHP is free for others; 0 reads no more
+    /// than the client takes [default: 1M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) response_buffer: Option<Size>,
+
+    /// Memory for what is read ahead of slow clients, for all answers of a site together [default: 32M]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) response_memory: Option<Size>,
+
     /// Most request bodies of unknown length at once; more get 503 [default: 256]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_spools: Option<usize>,
@@ -143,7 +152,8 @@ impl HttpArgs {
     pub(crate) fn or(self, fallback: Self) -> Self {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, proxy_protocol,
-            http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, body_memory, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
+            http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, body_memory, response_buffer,
+            response_memory, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
             head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
@@ -314,6 +324,12 @@ impl HttpArgs {
         }
         if let Some(size) = self.body_memory {
             gateway = gateway.body_memory(size.in_memory());
+        }
+        if let Some(size) = self.response_buffer {
+            gateway = gateway.response_buffer(size.in_memory());
+        }
+        if let Some(size) = self.response_memory {
+            gateway = gateway.response_memory(size.in_memory());
         }
         if let Some(bodies) = self.max_spools {
             gateway = gateway.max_spools(bodies);

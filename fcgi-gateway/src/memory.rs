@@ -1,4 +1,4 @@
-//! Memory for the bodies that are received before the application is asked: all of them share it.
+//! Memory for bodies that are kept for a while, requests' or responses': all of a kind share it.
 
 use std::sync::Arc;
 
@@ -7,32 +7,44 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is left, in units of [`UNIT`].
 #[derive(Clone, Debug)]
-pub(super) struct Memory(Arc<Semaphore>);
+pub(crate) struct Memory(Arc<Semaphore>);
 
 /// Finer accounts would be longer than what is accounted for.
 const UNIT: usize = 1024;
 
 /// Memory for one body. It is given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Reserved {
+pub(crate) struct Reserved {
     permit: OwnedSemaphorePermit,
 }
 
 impl Memory {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
     }
 
     /// Memory for so many bytes, if it is there.
-    pub(super) fn reserve(&self, bytes: u64) -> Option<Reserved> {
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reserved> {
         let units = u32::try_from(bytes.div_ceil(UNIT as u64)).ok()?;
         Some(Reserved { permit: Arc::clone(&self.0).try_acquire_many_owned(units).ok()? })
     }
 }
 
 impl Reserved {
+    /// Takes more of the same, if it is there.
+    pub(crate) fn grow_to(&mut self, bytes: usize, memory: &Memory) -> bool {
+        let more = bytes.div_ceil(UNIT).saturating_sub(self.permit.num_permits());
+        match memory.reserve((more * UNIT) as u64) {
+            Some(reserved) => {
+                self.permit.merge(reserved.permit);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Holds the memory for as long as there is a handle of the data, which may be shorter than was thought.
-    pub(super) fn keep(mut self, data: Bytes) -> Bytes {
+    pub(crate) fn keep(mut self, data: Bytes) -> Bytes {
         let units = data.len().div_ceil(UNIT);
         drop(self.permit.split(self.permit.num_permits().saturating_sub(units)));
         Bytes::from_owner(Kept { data, _reserved: self })
