@@ -12,5 +12,9 @@ if (isset($_GET['first'])) {
     }
     flush();
 }
-usleep($ms * 1000);
+// A signal ends a sleep early, as that of a php-fpm that is asked to stop.
+$end = microtime(true) + $ms / 1000;
+while (($left = $end - microtime(true)) > 0) {
+    usleep((int) ceil($left * 1e6));
+}
 echo "slept $ms";
