@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use self::pace::Pace;
 pub(crate) use self::pace::TooSlow;
 use crate::BoxError;
-use crate::memory::Memory;
+use crate::memory::{Memory, Reserved};
 use crate::pages::Page;
 use crate::spool::{SpoolError, Spooled, spool};
 
@@ -86,10 +86,12 @@ where
     }
     let pace = Pace::new(inbound.timeout, inbound.min_rate, Instant::now());
     let body = Paced { body: Box::pin(body), pace };
-    let short = length.filter(|&length| length <= SHORT);
+    let short = length.and_then(|length| usize::try_from(length).ok());
+    let short = short.filter(|&length| length <= SHORT);
     let reserved = short.and_then(|length| inbound.memory.reserve(length));
-    let (reserved, spooled) = match (length, reserved) {
-        (Some(length), Some(reserved)) => (Some(reserved), spool(body, usize::MAX, length).await),
+    let memory = &inbound.memory;
+    let spooled = match (length, reserved) {
+        (Some(length), Some(reserved)) => spool(body, usize::MAX, length, memory, reserved).await,
         (Some(length), None) if inbound.stream => {
             return Ok(fcgi_tokio::Body::stream(BodyDataStream::new(body), Some(length)));
         }
@@ -99,16 +101,11 @@ where
                 tracing::warn!("too many request bodies are being spooled; one more was refused");
                 return Err(Page::TOO_MANY_BODIES);
             };
-            let reserved = inbound.memory.reserve(inbound.in_memory as u64);
-            let in_memory = if reserved.is_some() { inbound.in_memory } else { 0 };
-            (reserved, spool(body, in_memory, limit).await)
+            spool(body, inbound.in_memory, limit, memory, Reserved::default()).await
         }
     };
     match spooled {
-        Ok(Spooled::Memory(data)) => match reserved {
-            Some(reserved) => Ok(reserved.keep(data).into()),
-            None => Ok(data.into()), // there is nothing of it
-        },
+        Ok(Spooled::Memory(data)) => Ok(data.into()),
         Ok(Spooled::File(file, length)) => Ok(fcgi_tokio::Body::reader(file, Some(length))),
         Err(SpoolError::TooLarge) => Err(Page::TOO_LARGE),
         Err(SpoolError::Body(error)) => {
@@ -123,7 +120,7 @@ where
 }
 
 /// The length of bodies that are collected before the application is asked; most forms are shorter.
-const SHORT: u64 = 64 * 1024;
+const SHORT: usize = 64 * 1024;
 
 /// What a client is told whose body failed.
 pub(crate) fn page_for(error: &(dyn core::error::Error + 'static)) -> Page {
@@ -199,8 +196,8 @@ mod tests {
     }
 
     /// Whether the application is asked before the body has come.
-    async fn is_passed_on(inbound: &Inbound, length: u64) -> bool {
-        let mut body = core::pin::pin!(receive(Announced(length), inbound));
+    async fn is_passed_on(inbound: &Inbound, length: usize) -> bool {
+        let mut body = core::pin::pin!(receive(Announced(length as u64), inbound));
         poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx).is_ready())).await
     }
 

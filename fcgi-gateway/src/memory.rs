@@ -12,11 +12,9 @@ pub(crate) struct Memory(Arc<Semaphore>);
 /// Finer accounts would be longer than what is accounted for.
 const UNIT: usize = 1024;
 
-/// Memory for one body. It is given back when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Reserved {
-    permit: OwnedSemaphorePermit,
-}
+/// Memory for one body, nothing at first. It is given back when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Reserved(Option<OwnedSemaphorePermit>);
 
 impl Memory {
     pub(crate) fn new(bytes: usize) -> Self {
@@ -24,29 +22,38 @@ impl Memory {
     }
 
     /// Memory for so many bytes, if it is there.
-    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reserved> {
-        let units = u32::try_from(bytes.div_ceil(UNIT as u64)).ok()?;
-        Some(Reserved { permit: Arc::clone(&self.0).try_acquire_many_owned(units).ok()? })
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved> {
+        let mut reserved = Reserved::default();
+        reserved.grow_to(bytes, self).then_some(reserved)
     }
 }
 
 impl Reserved {
-    /// Takes more of the same, if it is there.
+    fn units(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Takes more of the same memory, if it is there.
     pub(crate) fn grow_to(&mut self, bytes: usize, memory: &Memory) -> bool {
-        let more = bytes.div_ceil(UNIT).saturating_sub(self.permit.num_permits());
-        match memory.reserve((more * UNIT) as u64) {
-            Some(reserved) => {
-                self.permit.merge(reserved.permit);
-                true
-            }
-            None => false,
+        let more = bytes.div_ceil(UNIT).saturating_sub(self.units());
+        if more == 0 {
+            return true;
         }
+        let Ok(more) = u32::try_from(more) else { return false };
+        let Ok(more) = Arc::clone(&memory.0).try_acquire_many_owned(more) else { return false };
+        match &mut self.0 {
+            Some(permit) => permit.merge(more),
+            None => self.0 = Some(more),
+        }
+        true
     }
 
     /// Holds the memory for as long as there is a handle of the data, which may be shorter than was thought.
     pub(crate) fn keep(mut self, data: Bytes) -> Bytes {
-        let units = data.len().div_ceil(UNIT);
-        drop(self.permit.split(self.permit.num_permits().saturating_sub(units)));
+        let excess = self.units().saturating_sub(data.len().div_ceil(UNIT));
+        if let Some(permit) = &mut self.0 {
+            drop(permit.split(excess));
+        }
         Bytes::from_owner(Kept { data, _reserved: self })
     }
 }
@@ -81,7 +88,7 @@ mod tests {
         assert!(memory.reserve(1).is_some());
         drop(second);
         assert!(memory.reserve(4 * 1024).is_some());
-        assert!(memory.reserve(4 * 1024 + 1).is_none() && memory.reserve(u64::MAX).is_none());
+        assert!(memory.reserve(4 * 1024 + 1).is_none() && memory.reserve(usize::MAX).is_none());
         assert!(Memory::new(0).reserve(1).is_none());
     }
 }

@@ -11,6 +11,7 @@ use fcgi_proto::{Spool, SpoolConfig};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
+use crate::memory::{Memory, Reserved};
 
 /// A body that has arrived in full.
 #[derive(Debug)]
@@ -32,27 +33,37 @@ pub(crate) enum SpoolError {
     File(std::io::Error),
 }
 
-/// Reads `body` to its end. Up to `in_memory` bytes stay in memory; more go to a temporary file;
-/// more than `limit` are refused as soon as they are seen.
-pub(crate) async fn spool<B>(body: B, in_memory: usize, limit: u64) -> Result<Spooled, SpoolError>
+/// Reads `body` to its end. Up to `in_memory` bytes stay in memory, and no more than there is: what is `reserved` already,
+/// and then more of `memory`. The rest goes to a temporary file; more than `limit` are refused as soon as they are seen.
+pub(crate) async fn spool<B>(
+    body: B,
+    in_memory: usize,
+    limit: u64,
+    memory: &Memory,
+    mut reserved: Reserved,
+) -> Result<Spooled, SpoolError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     let mut body = pin!(body);
     let mut spool = Spool::new(SpoolConfig::default().max_memory(in_memory).max_body(limit));
-    let mut file = None;
+    let (mut file, mut received) = (None, 0_usize);
     while let Some(frame) =
         body.frame().await.transpose().map_err(|error| SpoolError::Body(error.into()))?
     {
         // Trailers have no place in CGI.
         let Ok(data) = frame.into_data() else { continue };
+        received = received.saturating_add(data.len());
+        if !reserved.grow_to(received.min(in_memory), memory) {
+            spool.limit_memory(0);
+        }
         if let Some(data) = spool.push(&data).map_err(|_| SpoolError::TooLarge)? {
             file = Some(append(file, data).await.map_err(SpoolError::File)?);
         }
     }
     match spool.finish() {
-        fcgi_proto::Spooled::Memory(data) => Ok(Spooled::Memory(data)),
+        fcgi_proto::Spooled::Memory(data) => Ok(Spooled::Memory(reserved.keep(data))),
         fcgi_proto::Spooled::File { rest, len } => {
             let file = append(file, rest).await.map_err(SpoolError::File)?;
             let file = rewind(file).await.map_err(SpoolError::File)?;
@@ -88,7 +99,33 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     async fn spool_of(length: usize) -> Result<Spooled, SpoolError> {
-        spool(Full::new(Bytes::from(vec![7; length])), 100, 1000).await
+        let memory = Memory::new(1 << 20);
+        spool_in(&memory, length, 100, 1000).await
+    }
+
+    async fn spool_in(
+        memory: &Memory,
+        length: usize,
+        in_memory: usize,
+        limit: u64,
+    ) -> Result<Spooled, SpoolError> {
+        let body = Full::new(Bytes::from(vec![7; length]));
+        spool(body, in_memory, limit, memory, Reserved::default()).await
+    }
+
+    #[tokio::test]
+    async fn all_of_them_share_the_memory() {
+        let memory = Memory::new(100 * 1024);
+        let spool = async |length| spool_in(&memory, length, usize::MAX, u64::MAX).await.unwrap();
+        let first = spool(60_000).await;
+        assert!(matches!(first, Spooled::Memory(_)));
+        // What finds no room goes to a file, and takes none of it.
+        assert!(matches!(spool(60_000).await, Spooled::File(_, 60_000)));
+        let second = spool(30_000).await;
+        assert!(matches!(second, Spooled::Memory(_)));
+        assert!(matches!(spool(30_000).await, Spooled::File(_, 30_000)));
+        drop((first, second));
+        assert!(matches!(spool(100_000).await, Spooled::Memory(_)));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ mod clock;
 mod driver;
 mod feeder;
 mod gather;
+mod patience;
 mod pool;
 mod response;
 mod shared;

@@ -243,7 +243,7 @@ impl Builder {
     }
 
     /// How much of a request body of unknown length is kept in memory before a temporary file is used, in bytes.
-    /// Default: 256 KiB. Each such request may take that much.
+    /// Default: 256 KiB. Each such request may take that much, as long as there is [`body_memory`](Self::body_memory).
     pub fn spool_memory(mut self, bytes: usize) -> Self {
         self.inbound.in_memory = bytes;
         self
@@ -269,7 +269,7 @@ impl Builder {
     /// How much memory there is for request bodies that are received before the application is asked, in bytes, for all of
     /// this gateway's requests together: those of up to 64 KiB, and the first 256 KiB of those of unknown length. Default:
     /// 4 MiB. Where there is no room left, short ones are passed on as they come, as longer ones are, and those of unknown
-    /// length go to a temporary file at once.
+    /// length go on in a temporary file.
     pub fn body_memory(mut self, bytes: usize) -> Self {
         self.inbound.set_memory(bytes);
         self

@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     app: Box<AppBody>,
     settings: ReadAhead,
     /// For what is kept.
-    reserved: Option<Reserved>,
+    reserved: Reserved,
     /// When the client last asked.
     asked: Instant,
     /// There was nothing then, so that its task will be woken.
@@ -108,7 +108,7 @@ impl Streamed {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         match core::mem::replace(self, Self::Gone) {
             Self::Direct { app, settings: Some(settings), .. } => {
-                let (reserved, asked) = (None, Instant::now());
+                let (reserved, asked) = (Reserved::default(), Instant::now());
                 let shared = Shared { app, settings, reserved, asked, waits: false };
                 let shared = Arc::new(Mutex::new(shared));
                 runtime.spawn(read_on(Arc::downgrade(&shared)));
@@ -123,9 +123,7 @@ impl Shared {
     /// For the client.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = Pin::new(&mut *self.app).poll_frame(cx);
-        if self.app.held() == 0 {
-            self.reserved = None;
-        }
+        self.release();
         self.asked = Instant::now();
         self.waits = frame.is_pending();
         frame
@@ -144,19 +142,21 @@ impl Shared {
                 Poll::Pending => break,
             }
         }
+        self.release();
         Some(found)
+    }
+
+    /// Others may have the memory while nothing is kept.
+    fn release(&mut self) {
+        if self.app.held() == 0 {
+            self.reserved = Reserved::default();
+        }
     }
 
     /// Memory for one more piece.
     fn reserve(&mut self) -> bool {
         let needed = self.app.held() + PIECE;
-        match &mut self.reserved {
-            Some(reserved) => reserved.grow_to(needed, &self.settings.memory),
-            None => {
-                self.reserved = self.settings.memory.reserve(needed as u64);
-                self.reserved.is_some()
-            }
-        }
+        self.reserved.grow_to(needed, &self.settings.memory)
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn to_http<'h>(
         let target = String::from_utf8(target.to_vec()).map_err(|_| Page::BAD_GATEWAY)?;
         return Ok(Answer::Redirect(target));
     }
+    let is_unbuffered = is_unbuffered(&head);
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let is_reset = status == StatusCode::RESET_CONTENT;
     let body = if is_reset {
@@ -72,7 +73,7 @@ pub(super) fn to_http<'h>(
     } else {
         // A script that says so wants to know how far its client is.
         let ahead = &gateway.read_ahead;
-        let ahead = (ahead.limit > 0 && !is_unbuffered(&head)).then(|| ahead.clone());
+        let ahead = (ahead.limit > 0 && !is_unbuffered).then(|| ahead.clone());
         Body::app(Streamed::new(Box::new(app), ahead))
     };
     let mut response = Response::new(body);
@@ -80,7 +81,7 @@ pub(super) fn to_http<'h>(
     if let Some(reason) = reason(&head, status) {
         response.extensions_mut().insert(reason);
     }
-    if is_unbuffered(&head) {
+    if is_unbuffered {
         response.extensions_mut().insert(Unbuffered);
     }
     copy_headers(&head, response.headers_mut());

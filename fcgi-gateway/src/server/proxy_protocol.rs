@@ -13,8 +13,8 @@ use crate::Connection;
 /// What a header says of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
-    /// Of the client, and where it connected to. Nothing when the load balancer speaks for itself, as to see if we live.
-    addresses: Option<(SocketAddr, SocketAddr)>,
+    /// Nothing when the load balancer speaks for itself, as to see if we live.
+    addresses: Option<Ends>,
     /// The load balancer took off the client's TLS.
     https: bool,
 }
@@ -94,16 +94,23 @@ fn is_beginning(input: &[u8], with: &[u8]) -> bool {
 /// The longest line of version 1, its end counted in.
 const MAX_LINE: usize = 107;
 
+/// The client, and where it connected to.
+type Ends = (SocketAddr, SocketAddr);
+
+fn of_v4(ip: v2::IPv4) -> Ends {
+    let source = (ip.source_address, ip.source_port);
+    (source.into(), (ip.destination_address, ip.destination_port).into())
+}
+
+fn of_v6(ip: v2::IPv6) -> Ends {
+    let source = (ip.source_address, ip.source_port);
+    (source.into(), (ip.destination_address, ip.destination_port).into())
+}
+
 fn said_by_text(header: &v1::Header<'_>) -> Said {
     let addresses = match header.addresses {
-        v1::Addresses::Tcp4(ip) => Some((
-            (ip.source_address, ip.source_port).into(),
-            (ip.destination_address, ip.destination_port).into(),
-        )),
-        v1::Addresses::Tcp6(ip) => Some((
-            (ip.source_address, ip.source_port).into(),
-            (ip.destination_address, ip.destination_port).into(),
-        )),
+        v1::Addresses::Tcp4(ip) => Some(of_v4(ip)),
+        v1::Addresses::Tcp6(ip) => Some(of_v6(ip)),
         v1::Addresses::Unknown => None,
     };
     Said { addresses, https: false }
@@ -115,14 +122,8 @@ fn said_by_octets(header: &v2::Header<'_>) -> Said {
     }
     let addresses = match header.addresses {
         _ if header.protocol != Protocol::Stream => None,
-        v2::Addresses::IPv4(ip) => Some((
-            (ip.source_address, ip.source_port).into(),
-            (ip.destination_address, ip.destination_port).into(),
-        )),
-        v2::Addresses::IPv6(ip) => Some((
-            (ip.source_address, ip.source_port).into(),
-            (ip.destination_address, ip.destination_port).into(),
-        )),
+        v2::Addresses::IPv4(ip) => Some(of_v4(ip)),
+        v2::Addresses::IPv6(ip) => Some(of_v6(ip)),
         v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,
     };
     let https = header.tlvs().flatten().any(|extra| {

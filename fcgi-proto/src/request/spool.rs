@@ -116,6 +116,13 @@ impl Spool {
         Self { config, memory: BytesMut::new(), len: 0, has_file: false }
     }
 
+    /// Keeps no more than this in memory from now on, in bytes, where it is less than the configuration says: for those who
+    /// share memory among bodies, and have none left. Zero sends each piece to the file as it comes, and with the next one
+    /// all that is in memory.
+    pub fn limit_memory(&mut self, bytes: usize) {
+        self.config.max_memory = self.config.max_memory.min(bytes);
+    }
+
     /// Takes the next piece. What is returned goes to the end of the temporary file, which is made with the first.
     ///
     /// # Errors
@@ -187,6 +194,17 @@ mod tests {
             assert_eq!(spool.push(&std::vec![7; len]), Ok(None));
         }
         assert_eq!(spool.memory.capacity(), 100_000);
+    }
+
+    #[test]
+    fn memory_can_run_out_on_the_way() {
+        let mut spool = Spool::new(SpoolConfig::default().max_memory(100));
+        assert_eq!(spool.push(b"kept "), Ok(None));
+        spool.limit_memory(0);
+        assert_eq!(spool.push(b"until now").unwrap().unwrap(), "kept until now");
+        spool.limit_memory(1000);
+        assert_eq!(spool.push(b", not").unwrap().unwrap(), ", not");
+        assert!(matches!(spool.finish(), Spooled::File { rest, len: 19 } if rest.is_empty()));
     }
 
     #[test]

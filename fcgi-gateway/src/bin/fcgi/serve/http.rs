@@ -84,8 +84,8 @@ pub(crate) struct HttpArgs {
     pub(crate) body_timeout: Option<Seconds>,
 
     /// Memory for request bodies of a site that are received before PHP is asked: those of up to 64K, and the beginnings of
-    /// those of unknown length; where it is full, the former are passed on as they come, and the latter go to temporary
-    /// files [default: 4M]
+    /// those of unknown length; where it is full, the former are passed on as they come, and the latter go on in
+    /// temporary files [default: 4M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) body_memory: Option<Size>,
 
@@ -361,7 +361,7 @@ fn listen_error(address: &str, source: io::Error) -> ServeError {
 }
 
 /// The name of a header that proxies set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProxyHeader(ForwardingHeader);
 
 impl core::str::FromStr for ProxyHeader {
