@@ -105,9 +105,7 @@ impl http_body::Body for Body {
             SourceProj::File { file } => {
                 ready!(file.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
-            SourceProj::App { app } => {
-                ready!(app.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
-            }
+            SourceProj::App { app } => ready!(app.poll_frame(cx)),
             SourceProj::Compressed { body } => ready!(body.as_mut().poll_frame(cx)),
         };
         if let Some(watch) = this.watch {

@@ -101,7 +101,7 @@ where
                 tracing::warn!("too many request bodies are being spooled; one more was refused");
                 return Err(Page::TOO_MANY_BODIES);
             };
-            spool(body, inbound.in_memory, limit, memory, Reserved::default()).await
+            spool(body, inbound.in_memory, limit, memory, Reserved::EMPTY).await
         }
     };
     match spooled {

@@ -1,4 +1,5 @@
-//! Memory for bodies that are kept for a while, requests' or responses': all of a kind share it.
+//! Memory for bodies that are kept for a while, requests' or responses': all of a kind share it. Space on a disk is
+//! accounted for in the same way.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ pub(crate) struct Memory(Arc<Semaphore>);
 const UNIT: usize = 1024;
 
 /// Memory for one body, nothing at first. It is given back when this is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reserved(Option<OwnedSemaphorePermit>);
 
 impl Memory {
@@ -23,12 +24,15 @@ impl Memory {
 
     /// Memory for so many bytes, if it is there.
     pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved> {
-        let mut reserved = Reserved::default();
+        let mut reserved = Reserved::EMPTY;
         reserved.grow_to(bytes, self).then_some(reserved)
     }
 }
 
 impl Reserved {
+    /// Nothing.
+    pub(crate) const EMPTY: Self = Self(None);
+
     fn units(&self) -> usize {
         self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }

@@ -47,6 +47,14 @@ pub(crate) fn original_target<'a>(parts: &'a Parts, prefix: &str) -> Option<&'a 
     Some(original.path_and_query()?.as_str())
 }
 
+/// The URI as the client sent it, to be told to whoever watches.
+pub(crate) fn client_uri(parts: &Parts) -> &Uri {
+    match parts.extensions.get() {
+        Some(OriginalUri(original)) if !prefix(parts).is_empty() => original,
+        _ => &parts.uri,
+    }
+}
+
 /// The name of a script with what was taken off before it.
 pub(crate) fn script_name<'a>(prefix: &str, name: &'a str) -> Cow<'a, str> {
     // What cannot be read is no name of a script; the path behind it is.

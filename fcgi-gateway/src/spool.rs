@@ -110,7 +110,7 @@ mod tests {
         limit: u64,
     ) -> Result<Spooled, SpoolError> {
         let body = Full::new(Bytes::from(vec![7; length]));
-        spool(body, in_memory, limit, memory, Reserved::default()).await
+        spool(body, in_memory, limit, memory, Reserved::EMPTY).await
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use fcgi_tokio::{Address, PoolConfig};
 use crate::inbound::Inbound;
 use crate::memory::Memory;
 use crate::observe::{Identify, Observer, TraceContext};
-use crate::proxy::{ReadAhead, Variables};
+use crate::proxy::{Disk, ReadAhead, Variables};
 use crate::root::Symlinks;
 use crate::routing::Rules;
 use crate::upstream::{HealthCheck, Resolve, SystemResolver};
@@ -275,22 +275,28 @@ impl Builder {
         self
     }
 
-    /// How much of an answer is read ahead of a client that is slow to take it, in bytes. Default: 1 MiB. Zero reads no more
-    /// than the client takes.
+    /// How much of an answer is kept in memory for a client that is slow to take it, in bytes. Default: 1 MiB; the rest goes to
+    /// a temporary file. Zero reads no more than the client takes.
     ///
     /// A worker of php-fpm is busy until all that its script wrote was taken. A client is slow when it has taken nothing for
     /// 100 ms; others get each piece as it comes, and nothing is kept for them. Answers with `X-Accel-Buffering: no` are not
-    /// read ahead. What is longer waits for its client: let the script name a file instead
-    /// ([`accel_redirect`](Self::accel_redirect)).
+    /// read ahead. Long files are better named by the script than sent by it ([`accel_redirect`](Self::accel_redirect)).
     pub fn response_buffer(mut self, bytes: usize) -> Self {
         self.read_ahead.limit = bytes;
         self
     }
 
     /// How much memory there is for what is read ahead of slow clients, in bytes, for all of this gateway's answers together.
-    /// Default: 32 MiB. Where it is full, answers are read as their clients take them.
+    /// Default: 32 MiB. Where it is full, temporary files take their place.
     pub fn response_memory(mut self, bytes: usize) -> Self {
         self.read_ahead.memory = Memory::new(bytes);
+        self
+    }
+
+    /// How much of what is read ahead of slow clients may be in temporary files, in bytes, for all of this gateway's answers
+    /// together. Default: 1 GiB; nginx takes that for each. Where there is no more room, answers are read as their clients take them.
+    pub fn response_disk(mut self, bytes: u64) -> Self {
+        self.read_ahead.disk = Disk::new(bytes);
         self
     }
 

@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use super::record::{Outcome, Record};
 use super::{Begun, Event, Observers, RequestId, StderrLine};
-use crate::Body;
+use crate::{Body, mount};
 
 /// What the parts of an answer share.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Context {
     pub(crate) fn new(id: RequestId, parts: &Parts, observers: Observers) -> Arc<Self> {
         Arc::new(Self {
             id,
-            uri: parts.uri.clone(),
+            uri: mount::client_uri(parts).clone(),
             observers,
             received: AtomicU64::new(0),
             rest: Mutex::default(),
@@ -124,7 +124,7 @@ impl Watch {
                 id: context.id.clone(),
                 at: began,
                 method: parts.method.clone(),
-                uri: parts.uri.clone(),
+                uri: context.uri.clone(),
             }));
         }
         Self {

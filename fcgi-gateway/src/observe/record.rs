@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Method, Version};
 
 use super::RequestId;
-use crate::Connection;
+use crate::{Connection, mount};
 
 /// All about a request whose answer has ended.
 pub struct Record {
@@ -73,7 +73,8 @@ impl Record {
     /// The path and query of the request, as sent.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.parts.uri.path_and_query().map_or("*", |target| target.as_str())
+        let uri = mount::client_uri(&self.parts);
+        uri.path_and_query().map_or("*", |target| target.as_str())
     }
 
     /// The version of HTTP.

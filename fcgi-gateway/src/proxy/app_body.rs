@@ -57,8 +57,8 @@ impl AppBody {
     pub(super) fn take_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         while self.held_len <= LONGEST_WHOLE {
             match self.poll_ahead(cx) {
-                Poll::Ready(true) => {}
-                Poll::Ready(false) if self.failure.is_none() => {
+                Poll::Ready(Some(data)) => self.hold(data),
+                Poll::Ready(None) if self.failure.is_none() => {
                     self.held_len = 0;
                     if self.held.len() <= 1 {
                         return Some(self.held.pop_front().unwrap_or_default());
@@ -66,7 +66,7 @@ impl AppBody {
                     let parts: Vec<_> = self.held.drain(..).collect();
                     return Some(parts.concat().into());
                 }
-                Poll::Ready(false) | Poll::Pending => return None,
+                Poll::Ready(None) | Poll::Pending => return None,
             }
         }
         None
@@ -77,28 +77,30 @@ impl AppBody {
         self.held_len
     }
 
-    /// Reads one piece ahead. False when there is no more to come: the end, or a failure, is kept as well.
-    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Reads one piece ahead, for [`hold`](Self::hold). `None` when there is no more to come; a failure is kept, to be told
+    /// in its turn.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.failure.is_some() {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
-        match ready!(self.poll_next(cx)) {
-            Some(Ok(data)) => {
-                self.hold(data);
-                return Poll::Ready(true);
+        Poll::Ready(match ready!(self.poll_next(cx)) {
+            Some(Ok(data)) => Some(data),
+            Some(Err(error)) => {
+                self.failure = Some(Failure::New(error));
+                None
             }
-            Some(Err(error)) => self.failure = Some(Failure::New(error)),
-            None => {}
-        }
-        Poll::Ready(false)
+            None => None,
+        })
     }
 
-    fn hold(&mut self, data: Bytes) {
+    /// Keeps a piece for the client.
+    pub(super) fn hold(&mut self, data: Bytes) {
         self.held_len += data.len();
         self.held.push_back(data);
     }
 
-    fn take_held(&mut self) -> Option<Bytes> {
+    /// The first of what is kept.
+    pub(super) fn take_held(&mut self) -> Option<Bytes> {
         let data = self.held.pop_front()?;
         self.held_len -= data.len();
         Some(data)

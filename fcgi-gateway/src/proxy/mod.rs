@@ -2,11 +2,13 @@
 
 mod app_body;
 mod handover;
+mod overflow;
 mod read_ahead;
 mod request;
 mod response;
 mod stderr;
 
+pub(crate) use self::overflow::Disk;
 pub(crate) use self::read_ahead::{ReadAhead, Streamed};
 pub(crate) use self::request::{Place, Variables, forwarding};
 pub(crate) use self::response::Answer;

@@ -2,33 +2,42 @@
 //!
 //! A worker of php-fpm is busy until the web server has taken all that its script wrote. While a client takes an answer as
 //! fast as it comes, it is passed on piece by piece, and nothing is kept. When a client has not asked for more for a while,
-//! a task reads on in its place, up to a limit, and keeps what comes until the client asks again.
+//! a task reads on in its place, up to a limit, and keeps what comes until the client asks again: first in memory, then in
+//! a temporary file.
 
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use fcgi_tokio::Error;
 use http_body::Frame;
 use tokio::time::{Instant, sleep};
 
 use super::app_body::AppBody;
+use super::overflow::{BATCH, Batch, Disk, Overflow};
+use crate::BoxError;
 use crate::memory::{Memory, Reserved};
 
 /// How far answers may be read ahead.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadAhead {
-    /// Bytes of one.
+    /// Bytes of one in memory; none is read ahead if this is 0.
     pub(crate) limit: usize,
-    /// Bytes of all together.
+    /// Bytes of all together in memory.
     pub(crate) memory: Memory,
+    /// Bytes of all together in files.
+    pub(crate) disk: Disk,
 }
 
 impl Default for ReadAhead {
     fn default() -> Self {
-        Self { limit: 1024 * 1024, memory: Memory::new(32 * 1024 * 1024) }
+        Self {
+            limit: 1024 * 1024,
+            memory: Memory::new(32 * 1024 * 1024),
+            disk: Disk::new(1024 * 1024 * 1024),
+        }
     }
 }
 
@@ -61,8 +70,10 @@ pub(crate) enum Streamed {
 pub(crate) struct Shared {
     app: Box<AppBody>,
     settings: ReadAhead,
-    /// For what is kept.
+    /// For what is kept in memory.
     reserved: Reserved,
+    /// What comes after it.
+    overflow: Overflow,
     /// When the client last asked.
     asked: Instant,
     /// There was nothing then, so that its task will be woken.
@@ -77,7 +88,7 @@ impl Streamed {
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             Self::Direct { app, .. } => app.is_end_stream(),
-            Self::Shared(shared) => lock(shared).app.is_end_stream(),
+            Self::Shared(shared) => lock(shared).is_end_stream(),
             Self::Gone => true,
         }
     }
@@ -85,14 +96,14 @@ impl Streamed {
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match self {
             Self::Direct { app, passed, .. } => {
                 let frame = Pin::new(&mut **app).poll_frame(cx);
                 if let Poll::Ready(Some(Ok(frame))) = &frame {
                     *passed += frame.data_ref().map_or(0, Bytes::len);
                 }
-                frame
+                frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
             Self::Shared(shared) => return lock(shared).poll_frame(cx),
             Self::Gone => return Poll::Ready(None),
@@ -108,8 +119,14 @@ impl Streamed {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         match core::mem::replace(self, Self::Gone) {
             Self::Direct { app, settings: Some(settings), .. } => {
-                let (reserved, asked) = (Reserved::default(), Instant::now());
-                let shared = Shared { app, settings, reserved, asked, waits: false };
+                let shared = Shared {
+                    app,
+                    settings,
+                    reserved: Reserved::EMPTY,
+                    overflow: Overflow::new(runtime.clone()),
+                    asked: Instant::now(),
+                    waits: false,
+                };
                 let shared = Arc::new(Mutex::new(shared));
                 runtime.spawn(read_on(Arc::downgrade(&shared)));
                 *self = Self::Shared(shared);
@@ -119,44 +136,91 @@ impl Streamed {
     }
 }
 
+/// What came of reading ahead.
+enum Ahead {
+    Nothing,
+    Something,
+    /// This is to be written.
+    ToFile(Batch),
+    /// There will never be more.
+    End,
+}
+
 impl Shared {
-    /// For the client.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut *self.app).poll_frame(cx);
-        self.release();
-        self.asked = Instant::now();
-        self.waits = frame.is_pending();
-        frame
+    fn is_end_stream(&self) -> bool {
+        self.overflow.is_empty() && self.app.is_end_stream()
     }
 
-    /// In the place of a client that is slow. Says whether there was something, or nothing if there will never be.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Option<bool> {
-        if self.waits || self.asked.elapsed() < SLOW {
-            return Some(false);
+    /// For the client.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.asked = Instant::now();
+        self.waits = false;
+        if let Some(data) = self.app.take_held() {
+            self.release();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        let mut found = false;
-        while self.app.held() < self.settings.limit && self.reserve() {
+        if !self.overflow.is_empty() {
+            let data = self.overflow.poll_next(cx);
+            return data.map(|data| data.map(|data| Ok(Frame::data(data?))));
+        }
+        let frame = Pin::new(&mut *self.app).poll_frame(cx);
+        self.waits = frame.is_pending();
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    /// In the place of a client that is slow.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Ahead {
+        if self.waits || self.asked.elapsed() < SLOW {
+            return Ahead::Nothing;
+        }
+        let (mut found, mut is_over) = (false, false);
+        let (mut pieces, mut length, mut permit) = (Vec::new(), 0, None);
+        loop {
+            let in_memory = pieces.is_empty() && self.has_memory();
+            if !in_memory
+                && (length >= BATCH
+                    || !self.overflow.may_write(length + PIECE, &self.settings.disk, &mut permit))
+            {
+                break;
+            }
             match self.app.poll_ahead(cx) {
-                Poll::Ready(true) => found = true,
-                Poll::Ready(false) => return None,
+                Poll::Ready(Some(piece)) if in_memory => {
+                    found = true;
+                    self.app.hold(piece);
+                }
+                Poll::Ready(Some(piece)) => {
+                    length += piece.len();
+                    pieces.push(piece);
+                }
+                Poll::Ready(None) => {
+                    is_over = true;
+                    break;
+                }
                 Poll::Pending => break,
             }
         }
         self.release();
-        Some(found)
+        match permit {
+            Some(permit) if length > 0 => Ahead::ToFile(self.overflow.begin_write(pieces, permit)),
+            _ if is_over => Ahead::End,
+            _ if found => Ahead::Something,
+            _ => Ahead::Nothing,
+        }
     }
 
     /// Others may have the memory while nothing is kept.
     fn release(&mut self) {
         if self.app.held() == 0 {
-            self.reserved = Reserved::default();
+            self.reserved = Reserved::EMPTY;
         }
     }
 
-    /// Memory for one more piece.
-    fn reserve(&mut self) -> bool {
-        let needed = self.app.held() + PIECE;
-        self.reserved.grow_to(needed, &self.settings.memory)
+    /// Whether there is memory for one more piece, and it is its turn.
+    fn has_memory(&mut self) -> bool {
+        let held = self.app.held();
+        self.overflow.is_empty()
+            && held < self.settings.limit
+            && self.reserved.grow_to(held + PIECE, &self.settings.memory)
     }
 }
 
@@ -166,10 +230,21 @@ async fn read_on(shared: Weak<Mutex<Shared>>) {
     loop {
         sleep(until).await;
         let Some(shared) = shared.upgrade() else { return };
-        let read = core::future::poll_fn(|cx| Poll::Ready(lock(&shared).poll_ahead(cx))).await;
-        match read {
-            None => return,
-            Some(found) => until = if found { NEXT } else { SLOW },
+        loop {
+            let read = poll_fn(|cx| Poll::Ready(lock(&shared).poll_ahead(cx))).await;
+            match read {
+                Ahead::End => return,
+                Ahead::Nothing => until = SLOW,
+                Ahead::Something => until = NEXT,
+                Ahead::ToFile(batch) => {
+                    let result = batch.write().await;
+                    lock(&shared).overflow.end_write(result);
+                    if Arc::strong_count(&shared) > 1 {
+                        continue;
+                    }
+                }
+            }
+            break;
         }
     }
 }

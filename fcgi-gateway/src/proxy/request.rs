@@ -8,7 +8,6 @@ use fcgi_proto::cgi::proxies::Forwarding;
 use fcgi_proto::cgi::{Environment, EnvironmentError, PhpSettings};
 use fcgi_tokio::AuthorizerVariables;
 use fcgi_tokio::server::RemoteAddr;
-use http::Version;
 use http::request::Parts;
 
 use crate::Connection;
@@ -51,21 +50,17 @@ pub(super) fn environment(
     gateway: &Inner,
 ) -> Result<Params, Page> {
     let prefix = mount::prefix(parts);
-    let target = mount::original_target(parts, prefix)
-        .or_else(|| Some(parts.uri.path_and_query()?.as_str()))
-        .unwrap_or("/");
     let script_name = mount::script_name(prefix, place.script_name);
     let mut script_filename = Vec::new();
-    let headers =
-        parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    let mut environment = Environment::new(parts.method.as_str(), target)
+    let mut environment = Environment::from_http(parts)
         .map_err(page_for)?
-        .headers(headers)
-        .protocol(protocol(parts.version))
         .server_software(&gateway.server_software)
         .script_name(&*script_name)
         .path_info(place.path_info)
         .content_length(None);
+    if let Some(target) = mount::original_target(parts, prefix) {
+        environment = environment.target(target).map_err(page_for)?;
+    }
     if let Some(root) = place.root {
         let root = gateway.variables.root.as_deref().unwrap_or(root);
         let root = root.as_os_str().as_bytes();
@@ -75,11 +70,6 @@ pub(super) fn environment(
             script_filename.extend([root, place.script_name.as_bytes()].concat());
             environment = environment.script_filename(&script_filename);
         }
-    }
-    // The target's host counts, whether it came with an absolute target or with HTTP/2.
-    if let Some(authority) = parts.uri.authority() {
-        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        environment = environment.authority(host);
     }
     let connection = parts.extensions.get::<Connection>();
     environment = environment.https(connection.is_some_and(Connection::is_https));
@@ -117,16 +107,6 @@ pub(crate) fn forwarding<'a>(
         tracing::debug!(%error, "a trusted proxy passed on what cannot be right");
         Page::BAD_FORWARDING
     })
-}
-
-const fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
-    }
 }
 
 fn page_for(error: EnvironmentError) -> Page {

@@ -32,7 +32,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_connections: 20_000,
+            max_connections: Self::MAX_CONNECTIONS,
             max_head: 64 * 1024,
             max_headers: 100,
             max_uri: 16 * 1024,
@@ -49,6 +49,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many connections may be open unless [`max_connections`](Self::max_connections) says otherwise.
+    pub const MAX_CONNECTIONS: usize = 20_000;
+
     /// How many connections may be open. Default: 20,000; an idle one takes about 10 KiB, and 40 KiB after an upload.
     ///
     /// When they are, those that have been idle longest are closed to make room. If none is idle, new ones wait in the

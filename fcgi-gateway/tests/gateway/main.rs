@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod hosts;
 mod neighbours;
+mod open_files;
 mod ops;
 mod paths;
 mod php;

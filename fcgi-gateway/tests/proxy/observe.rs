@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fcgi_gateway::observe::{AccessLog, Event, Events, LogFile, LogFormat, Metrics, Outcome};
 use fcgi_gateway::operations::Operations;
 use fcgi_gateway::server::Server;
-use fcgi_gateway::{Builder, Connection as Socket, Gateway};
+use fcgi_gateway::{Builder, Connection as Socket, Gateway, OriginalUri};
 use fcgi_proto::cgi::TrustedProxies;
 use fcgi_test_support::http::{Connection, Request};
 use fcgi_test_support::{PhpFpm, Scripts, wait_until};
@@ -56,6 +56,26 @@ fn a_record_of_every_request() {
     }
     let begun = running.events().iter().filter(|event| matches!(event, Event::Begun(_))).count();
     assert_eq!(begun, 7);
+}
+
+/// Below a prefix that a router took off, logs have what the client asked for.
+#[tokio::test]
+async fn targets_are_those_of_the_client() {
+    let scripts = Scripts::empty();
+    let events = Events::new();
+    let mut told = events.subscribe();
+    let mut gateway =
+        Gateway::builder(scripts.root()).fpm("127.0.0.1:1").observe(events).build().unwrap();
+    let original = OriginalUri("/php/none.css?v=1".parse().unwrap());
+    let request = http::Request::get("/none.css?v=1").extension(original);
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    drop(tower_service::Service::call(&mut gateway, request).await);
+    let (Some((Event::Begun(begun), _)), Some((Event::Ended(record), _))) =
+        (told.next().await, told.next().await)
+    else {
+        panic!("two events in another order");
+    };
+    assert_eq!((begun.uri.path(), record.target()), ("/php/none.css", "/php/none.css?v=1"));
 }
 
 #[test]

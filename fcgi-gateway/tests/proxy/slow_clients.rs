@@ -60,9 +60,9 @@ impl Site {
     }
 }
 
-#[test]
-fn the_application_is_free_while_its_client_reads() {
-    let site = Site::start("", |gateway| gateway.response_buffer(LONG).response_memory(2 * LONG));
+/// The application has written all of it while its client reads nothing, and the client gets all of it.
+fn is_free(settings: impl FnOnce(Builder) -> Builder) {
+    let site = Site::start("", settings);
     let client = site.ask("/");
     assert!(wait_until(LIMIT, || site.has_written(1)), "the application waits for the client");
     let broken = site.ask("/breaks");
@@ -73,10 +73,21 @@ fn the_application_is_free_while_its_client_reads() {
     let response = broken.finish();
     assert!(!response.is_complete());
     assert!(pattern().starts_with(&response.body), "{} bytes", response.body.len());
-    // The memory is free again.
+    // What they took is free again.
     let again = site.ask("/");
     assert!(wait_until(LIMIT, || site.has_written(3)));
     drop(again);
+}
+
+#[test]
+fn the_application_is_free_while_its_client_reads() {
+    is_free(|gateway| gateway.response_buffer(LONG).response_memory(2 * LONG).response_disk(0));
+}
+
+#[test]
+fn what_finds_no_room_in_memory_is_in_a_file() {
+    is_free(|gateway| gateway);
+    is_free(|gateway| gateway.response_memory(0).response_disk(2 * LONG as u64));
 }
 
 /// Whether the application still waits some time later; slowness of the machine cannot change that.
@@ -91,8 +102,10 @@ fn waits(fields: &'static str, settings: impl FnOnce(Builder) -> Builder) -> boo
 
 #[test]
 fn it_waits_beyond_the_limits_and_where_it_wants_to() {
-    assert!(waits("", |gateway| gateway), "1 MiB is the default");
+    assert!(waits("", |gateway| gateway.response_disk(0)), "1 MiB in memory is the default");
     assert!(waits("", |gateway| gateway.response_buffer(0)));
-    assert!(waits("", |gateway| gateway.response_buffer(LONG).response_memory(0)));
+    assert!(waits("", |gateway| {
+        gateway.response_buffer(LONG).response_memory(0).response_disk(1 << 20)
+    }));
     assert!(waits("X-Accel-Buffering: no\r\n", |gateway| gateway.response_buffer(LONG)));
 }

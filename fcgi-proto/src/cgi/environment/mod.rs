@@ -172,6 +172,19 @@ impl<'a> Environment<'a> {
         })
     }
 
+    /// The target as the client sent it, where what it began with has been rewritten since, as by a router that takes a prefix
+    /// off: for REQUEST_URI, DOCUMENT_URI and QUERY_STRING. In the forms of [`new`](Self::new).
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Target`], as `new`.
+    pub fn target(
+        mut self,
+        target: &'a (impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Self, EnvironmentError> {
+        self.target = Target::parse(target.as_ref())?;
+        Ok(self)
+    }
+
     /// Adds the headers of the request, in the order they came, with repeats.
     #[must_use]
     pub fn headers<N, V>(mut self, headers: impl IntoIterator<Item = (&'a N, &'a V)>) -> Self

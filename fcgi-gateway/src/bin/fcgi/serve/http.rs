@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use fcgi_gateway::Builder;
 use fcgi_gateway::server::{Config, Listener, Server, Tls};
 use fcgi_proto::cgi::TrustedProxies;
-use fcgi_proto::cgi::proxies::ForwardingHeader;
 use serde::Deserialize;
 
 use super::error::ServeError;
+use super::open_files;
 use super::port;
 use super::size::Size;
+use super::trusted::{self, ProxyHeader};
 use super::value::{self, Seconds};
 
 /// Settings of the HTTP server: `[http]` in the file.
@@ -89,14 +90,19 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) body_memory: Option<Size>,
 
-    /// Read so much of an answer ahead of a client that is slow to take it, so that PHP is free for others; 0 reads no more
-    /// than the client takes [default: 1M]
+    /// Keep so much of an answer in memory for a client that is slow to take it, so that PHP is free for others; the rest goes
+    /// to a temporary file, and 0 reads no more than the client takes [default: 1M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) response_buffer: Option<Size>,
 
     /// Memory for what is read ahead of slow clients, for all answers of a site together [default: 32M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) response_memory: Option<Size>,
+
+    /// Temporary files, in TMPDIR or else /tmp, for what finds no room there, for all answers of a site together
+    /// [default: 1G]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) response_disk: Option<Size>,
 
     /// Most request bodies of unknown length at once; more get 503 [default: 256]
     #[arg(long, value_name = "COUNT")]
@@ -122,7 +128,9 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_uri: Option<Size>,
 
-    /// Most connections of clients at once; then idle ones are closed, and new ones wait [default: 20000]
+    /// Most connections of clients at once; then idle ones are closed, and new ones wait
+    ///
+    /// Each takes two open files; their limit is raised as far as it goes. [default: 20000, or as many as there are files for]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_clients: Option<NonZeroUsize>,
 
@@ -153,7 +161,7 @@ impl HttpArgs {
         value::or_else!(
             self, fallback: listen, tls_cert, tls_key, tls_self_signed, redirect_from, trusted_proxy, proxy_header, proxy_protocol,
             http2, max_streams, max_resets, max_body, min_body_rate, body_timeout, body_memory, response_buffer,
-            response_memory, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
+            response_memory, response_disk, max_spools, buffer_bodies, compress, max_head, max_headers, max_uri, max_clients,
             head_timeout, keep_alive_timeout, write_timeout, grace_timeout, drain_timeout,
         )
     }
@@ -268,28 +276,20 @@ impl HttpArgs {
             max_head => max_head(Size::in_memory),
             max_headers => max_headers(core::convert::identity),
             max_uri => max_uri(Size::in_memory),
-            max_clients => max_connections(core::convert::identity),
             head_timeout => head_time(|Seconds(time)| time),
             keep_alive_timeout => idle_time(|Seconds(time)| time),
             write_timeout => write_timeout(|Seconds(time)| time),
             grace_timeout => grace_time(|Seconds(time)| time),
             drain_timeout => drain_time(|Seconds(time)| time),
         );
-        config
+        let max_clients = open_files::allow(self.max_clients, Config::MAX_CONNECTIONS);
+        config.max_connections(max_clients)
     }
 
     /// Those who are believed about clients, if there are any.
     pub(super) fn proxies(&self) -> Result<Option<TrustedProxies>, String> {
-        let Some(trusted) = &self.trusted_proxy else { return Ok(None) };
-        let mut networks = Vec::new();
-        for network in trusted.iter().filter(|network| *network != "unix") {
-            networks.push(
-                network.parse().map_err(|error| format!("trusted-proxy {network}: {error}"))?,
-            );
-        }
-        let trusts_unix = trusted.iter().any(|network| network == "unix");
-        let ProxyHeader(header) = self.proxy_header.unwrap_or_default();
-        Ok(Some(TrustedProxies::new(networks).unix_sockets(trusts_unix).header(header)))
+        let trusted = self.trusted_proxy.as_deref();
+        trusted.map(|trusted| trusted::proxies(trusted, self.proxy_header)).transpose()
     }
 
     /// Those who begin with the PROXY protocol.
@@ -331,6 +331,9 @@ impl HttpArgs {
         if let Some(size) = self.response_memory {
             gateway = gateway.response_memory(size.in_memory());
         }
+        if let Some(Size(bytes)) = self.response_disk {
+            gateway = gateway.response_disk(bytes);
+        }
         if let Some(bodies) = self.max_spools {
             gateway = gateway.max_spools(bodies);
         }
@@ -358,21 +361,4 @@ async fn bind(address: &str) -> Result<Listener, ServeError> {
 
 fn listen_error(address: &str, source: io::Error) -> ServeError {
     ServeError::Listen { address: address.to_owned(), source }
-}
-
-/// The name of a header that proxies set.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ProxyHeader(ForwardingHeader);
-
-impl core::str::FromStr for ProxyHeader {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "x-forwarded-for" => Ok(Self(ForwardingHeader::XForwarded)),
-            "forwarded" => Ok(Self(ForwardingHeader::Forwarded)),
-            "x-real-ip" => Ok(Self(ForwardingHeader::XRealIp)),
-            _ => Err("expected x-forwarded-for, forwarded or x-real-ip"),
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod dev;
 mod error;
 mod guess;
 mod http;
+mod open_files;
 mod ops;
 mod php;
 mod plan;
@@ -22,6 +23,7 @@ mod running;
 mod signals;
 mod site;
 mod size;
+mod trusted;
 mod upstream;
 mod value;
 
