@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::load::{self, Load};
 use super::process::Program;
 use super::proxies::{ALL, Proxy, Running, Site};
+use super::scale::{self, Scale};
 use super::{chart, failed, table, wait_for};
 
 pub(super) const CONCURRENCY: [usize; 3] = [1, 32, 256];
@@ -65,6 +66,7 @@ pub(super) struct Measured {
     pub(super) php: Vec<(Proxy, Load)>,
     /// In KiB.
     pub(super) memory: Vec<(Proxy, u64)>,
+    pub(super) scales: Vec<Scale>,
     pub(super) missing: Vec<String>,
 }
 
@@ -97,7 +99,7 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
             continue;
         }
         let own = folder.join(format!("{proxy:?}"));
-        let site = Site { folder: &own, root: &root, socket: &null, fcgi: &fcgi };
+        let site = Site { folder: &own, root: &root, socket: &null, fcgi: &fcgi, workers: 1 };
         match proxy.start(&site) {
             Ok(running) => measure(proxy, running, seconds, &script, &mut measured)?,
             Err(error) if proxy == Proxy::Ours => return Err(error),
@@ -111,12 +113,23 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
             continue; // php-fpm cannot
         }
         let own = folder.join(format!("{proxy:?}-php"));
-        let site = Site { folder: &own, root: &root, socket: &php.1, fcgi: &fcgi };
+        let site = Site { folder: &own, root: &root, socket: &php.1, fcgi: &fcgi, workers: 1 };
         let running = proxy.start(&site)?;
         let url = format!("http://127.0.0.1:{}/hello.php", running.port);
         let load = load::run(&url, 16, seconds.max(2), None)?;
         println!("{:22} php-fpm, 16 clients on 4 workers {load:?}", proxy.name());
         measured.php.push((proxy, load));
+    }
+    for proxy in scale::PROXIES {
+        if only.is_some_and(|only| !proxy.name().contains(only)) {
+            continue;
+        }
+        let own = folder.join(format!("{proxy:?}-scale"));
+        let site = Site { folder: &own, root: &root, socket: &null, fcgi: &fcgi, workers: 1 };
+        match scale::measure(proxy, &site, seconds.max(3)) {
+            Ok(scale) => measured.scales.push(scale),
+            Err(error) => eprintln!("{} with a crowd: {error}", proxy.name()),
+        }
     }
     if only.is_some() {
         return Ok(());

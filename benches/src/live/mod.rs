@@ -2,11 +2,13 @@
 
 mod chart;
 pub mod clients;
+mod crowd;
 pub mod gateway;
 mod load;
 mod process;
 mod proxies;
 pub mod responder;
+mod scale;
 mod table;
 
 use std::io::{Error, Result};

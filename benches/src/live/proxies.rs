@@ -1,4 +1,4 @@
-//! The HTTP servers, each with one worker and otherwise as its manual has it for FastCGI.
+//! The HTTP servers, each with one worker unless said otherwise, and as its manual has it for FastCGI.
 
 use std::fs;
 use std::io::Result;
@@ -45,6 +45,8 @@ pub(super) struct Site<'a> {
     pub(super) socket: &'a Path,
     /// The `fcgi` binary.
     pub(super) fcgi: &'a Path,
+    /// Threads or processes of it.
+    pub(super) workers: usize,
 }
 
 /// A server that answers.
@@ -101,7 +103,8 @@ impl Proxy {
         match self {
             Self::Ours | Self::OursMultiplexed => {
                 command = Command::new(site.fcgi);
-                command.arg("serve").arg(site.root).args(["--workers", "1"]);
+                command.arg("serve").arg(site.root).args(["--max-clients", "16384"]);
+                command.arg("--workers").arg(site.workers.to_string());
                 command.arg("--listen").arg(format!("127.0.0.1:{port}"));
                 command.arg("--fpm").arg(format!("unix:{}", site.socket.display()));
                 if self == Self::OursMultiplexed {
@@ -142,7 +145,7 @@ impl Proxy {
 
 /// With the parameters of Debian's `fastcgi.conf`.
 fn nginx(site: &Site<'_>, port: u16, keep: bool) -> String {
-    let Site { folder, root, socket, .. } = site;
+    let Site { folder, root, socket, workers, .. } = site;
     let (folder, root, socket) = (folder.display(), root.display(), socket.display());
     let keep_upstream = if keep { "keepalive 64;" } else { "" };
     let keep_conn = if keep { "fastcgi_keep_conn on;" } else { "" };
@@ -171,8 +174,8 @@ fn nginx(site: &Site<'_>, port: u16, keep: bool) -> String {
         params += &format!("fastcgi_param {name} {value};\n");
     }
     format!(
-        "user root;\ndaemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
-         events {{ worker_connections 8192; }}\n\
+        "user root;\ndaemon off;\nworker_processes {workers};\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
+         events {{ worker_connections 16384; }}\n\
          http {{\n\
          access_log off;\nsendfile on;\ntcp_nopush on;\nkeepalive_requests 100000000;\nclient_max_body_size 8m;\n\
          client_body_temp_path {folder}/body;\nfastcgi_temp_path {folder}/fastcgi;\nproxy_temp_path {folder}/proxy;\n\

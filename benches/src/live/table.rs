@@ -55,6 +55,7 @@ pub(super) fn render(measured: &Measured) -> String {
         writeln!(out, "| {} | {} |", proxy.name(), kib.div_ceil(1024))
             .expect("a string takes everything");
     }
+    super::scale::render(&mut out, &measured.scales);
     if !measured.missing.is_empty() {
         writeln!(
             out,
