@@ -62,6 +62,12 @@ fn help_says_what_a_newcomer_needs() {
     ] {
         assert!(help.contains(text), "{text} is not in\n{help}");
     }
+    // The short one fits on a screen or two, and has what most need.
+    let output = crate::support::run(["serve", "-h"]);
+    let usual = String::from_utf8_lossy(&output.stdout);
+    assert!(usual.contains("--listen <ADDR>") && usual.contains("127.0.0.1:8080"), "{usual}");
+    assert!(!usual.contains("--max-headers") && help.contains("--max-headers"), "{usual}");
+    assert!(usual.lines().count() < 60, "{usual}");
 }
 
 #[test]

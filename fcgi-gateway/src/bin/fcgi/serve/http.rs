@@ -21,9 +21,10 @@ use super::value::{self, Seconds};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
-    /// Where to listen: HOST:PORT, or unix:/PATH for a web server on this machine; may be given several times
+    /// Where to listen: HOST:PORT, or unix:/PATH for a web server on this machine; may be given several times [default:
+    /// 127.0.0.1:8080, or the next free port]
     ///
-    /// Port 0 takes a free one. [default: the sockets that systemd passes on, else 127.0.0.1:8080, or the next free port]
+    /// Port 0 takes a free one. Sockets that systemd passes on come before the default.
     #[arg(long, value_name = "ADDR", env = "FCGI_LISTEN", hide_env_values = true)]
     #[serde(deserialize_with = "value::texts")]
     pub(crate) listen: Option<Vec<String>>,
@@ -37,7 +38,7 @@ pub(crate) struct HttpArgs {
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Speak HTTPS with a certificate made on the spot, of which browsers warn: for development
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", conflicts_with = "tls_cert")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, conflicts_with = "tls_cert")]
     pub(crate) tls_self_signed: Option<bool>,
 
     /// With HTTPS: listen here as well, and redirect everybody to the HTTPS address
@@ -51,25 +52,27 @@ pub(crate) struct HttpArgs {
     pub(crate) trusted_proxy: Option<Vec<String>>,
 
     /// Which header they set: x-forwarded-for, forwarded or x-real-ip [default: x-forwarded-for]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     #[serde(deserialize_with = "value::text")]
     pub(crate) proxy_header: Option<ProxyHeader>,
 
     /// Take the client's address from the PROXY protocol, version 1 or 2, which --trusted-proxy must then speak; it comes
     /// before HTTP and TLS [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
     pub(crate) proxy_protocol: Option<bool>,
 
     /// Whether to speak HTTP/2 as well [default: true]
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
     pub(crate) http2: Option<bool>,
 
     /// Most requests that a connection of HTTP/2 may have open at once [default: 100]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_streams: Option<u32>,
 
     /// Close a connection of HTTP/2 that takes back so many more requests than it lets be answered [default: 200]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_resets: Option<u32>,
 
     /// Longest request body; longer ones get 413 [default: 128M when its length is not announced, else what PHP accepts]
@@ -77,81 +80,85 @@ pub(crate) struct HttpArgs {
     pub(crate) max_body: Option<Size>,
 
     /// Slowest request body, in bytes per second over 30 s; slower ones get 408, and 0 allows all [default: 500]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) min_body_rate: Option<u32>,
 
     /// Answer 408 when nothing of a request body comes for so long; 0 waits for ever [default: 30]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) body_timeout: Option<Seconds>,
 
     /// Memory for request bodies of a site that are received before PHP is asked: those of up to 64K, and the beginnings of
     /// those of unknown length; where it is full, the former are passed on as they come, and the latter go on in
     /// temporary files [default: 4M]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) body_memory: Option<Size>,
 
     /// Keep so much of an answer in memory for a client that is slow to take it, so that PHP is free for others; the rest goes
     /// to a temporary file, and 0 reads no more than the client takes [default: 1M]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) response_buffer: Option<Size>,
 
     /// Memory for what is read ahead of slow clients, for all answers of a site together [default: 32M]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) response_memory: Option<Size>,
 
     /// Temporary files, in TMPDIR or else /tmp, for what finds no room there, for all answers of a site together
     /// [default: 1G]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) response_disk: Option<Size>,
 
     /// Most request bodies of unknown length at once; more get 503 [default: 256]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_spools: Option<usize>,
 
     /// Receive request bodies in full before PHP is asked, also those of known length [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, hide_short_help = true)]
     pub(crate) buffer_bodies: Option<bool>,
 
     /// Compress answers for clients that ask for it; read in the documentation when not to (BREACH) [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     pub(crate) compress: Option<bool>,
 
     /// Longest head of a request, all header fields together; longer ones get 431 [default: 64K]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) max_head: Option<Size>,
 
     /// Most header fields of a request; more get 431 [default: 100]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_headers: Option<usize>,
 
     /// Longest address of a request; longer ones get 414 [default: 16K]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) max_uri: Option<Size>,
 
     /// Most connections of clients at once; then idle ones are closed, and new ones wait
     ///
     /// Each takes two open files; their limit is raised as far as it goes. [default: 20000, or as many as there are files for]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_clients: Option<NonZeroUsize>,
 
     /// Close a connection when the head of a request takes longer [default: 30]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) head_timeout: Option<Seconds>,
 
     /// Close a connection that is idle for longer [default: 75]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) keep_alive_timeout: Option<Seconds>,
 
     /// Close a connection whose client takes nothing of an answer for so long; 0 waits for ever [default: 60]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) write_timeout: Option<Seconds>,
 
     /// When stopping, wait so long for the rest of requests [default: 5]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) grace_timeout: Option<Seconds>,
 
     /// When stopping, wait so long for answers under way [default: 30]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     pub(crate) drain_timeout: Option<Seconds>,
 }
 

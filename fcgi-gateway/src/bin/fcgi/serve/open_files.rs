@@ -19,29 +19,30 @@ pub(super) fn allow(asked: Option<NonZeroUsize>, usual: usize) -> NonZeroUsize {
     let enough_for = clients_of(open_files);
     let advice =
         "raise the hard limit (ulimit -Hn, systemd's LimitNOFILE, Docker's --ulimit nofile)";
-    match asked {
-        Some(asked) => {
-            if enough_for < asked.get() {
-                tracing::warn!(
-                    open_files,
-                    "at most {open_files} files may be open, which {asked} clients may not have enough of: {advice} to {wanted}, \
-                     or lower --max-clients to {enough_for}"
-                );
-            }
-            asked
+    let Some(asked) = asked else {
+        let clients = clients.min(enough_for);
+        let message = format!(
+            "at most {open_files} files may be open, so that at most {clients} clients are let in at once; {advice} to {wanted} \
+             for {usual}"
+        );
+        match clients {
+            ..FEW => tracing::warn!("{message}"),
+            _ if clients < usual => tracing::info!("{message}"),
+            _ => {}
         }
-        None => {
-            if enough_for < clients {
-                tracing::warn!(
-                    open_files,
-                    "at most {open_files} files may be open, so that at most {enough_for} clients are let in at once; {advice} \
-                     to {wanted} for {clients}"
-                );
-            }
-            NonZeroUsize::new(clients.min(enough_for)).unwrap_or(NonZeroUsize::MIN)
-        }
+        return NonZeroUsize::new(clients).unwrap_or(NonZeroUsize::MIN);
+    };
+    if enough_for < asked.get() {
+        tracing::warn!(
+            "at most {open_files} files may be open, which {asked} clients may not have enough of: {advice} to {wanted}, or lower \
+             --max-clients to {enough_for}"
+        );
     }
+    asked
 }
+
+/// Fewer clients may be too few for a site that is known to some.
+const FEW: usize = 1000;
 
 const fn files_for(clients: usize) -> u64 {
     (clients as u64).saturating_mul(2).saturating_add(OTHERS)

@@ -51,15 +51,18 @@ pub(crate) struct UpstreamArgs {
 
     /// Most connections to each address of PHP; more requests wait [default: 128]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_connections: Option<usize>,
 
     /// Connections to keep at each address while idle, each of which holds a worker of PHP, where more are kept for 20 ms;
     /// 0 keeps none [default: 4]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_idle: Option<usize>,
 
     /// Requests that share a connection, for applications that are known to serve several at once; PHP is not [default: 1]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) multiplex: Option<NonZeroU16>,
 
     /// How long to keep an idle connection to PHP [default: 2]
@@ -72,6 +75,7 @@ pub(crate) struct UpstreamArgs {
 
     /// Answer 503 at once when so many requests wait for a connection [default: 1024]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[serde(deserialize_with = "value::count")]
     pub(crate) max_waiting: Option<usize>,
 
     /// Ask each address for this path every 5 s, such as ping.path of php-fpm, and leave out those that fail 3 times

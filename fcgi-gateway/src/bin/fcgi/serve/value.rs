@@ -87,6 +87,31 @@ impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for OneOrMany<T> {
     }
 }
 
+/// For the key of a flag that takes a number.
+pub(crate) fn count<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+{
+    deserializer.deserialize_any(Count(PhantomData)).map(Some)
+}
+
+struct Count<T>(PhantomData<T>);
+
+impl<T: FromStr> Visitor<'_> for Count<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let may_be_zero = "0".parse::<T>().is_ok();
+        f.write_str(if may_be_zero { "a whole number" } else { "a whole number above 0" })
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        let unexpected = de::Unexpected::Signed(number);
+        number.to_string().parse().map_err(|_| E::invalid_value(unexpected, &self))
+    }
+}
+
 /// A value in a table of names and values.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
