@@ -69,8 +69,9 @@ impl Socket {
     }
 }
 
-/// hyper makes its buffer twice as large whenever a read fills it, and keeps it for as long as the connection lasts.
-const LONGEST_READ: u64 = 16 * 1024;
+/// hyper makes its buffer twice as large whenever a read fills it, and keeps it for as long as the connection lasts. One byte
+/// less than 16 KiB does not fill one of that size.
+const LONGEST_READ: u64 = 16 * 1024 - 1;
 
 /// Time for the client to read an answer that came before its request was complete.
 const LINGER_TIME: Duration = Duration::from_secs(2);
