@@ -9,11 +9,11 @@ use fcgi_proto::pool::{self, Clock};
 
 use super::single::Link;
 
-pub(super) type Lobby = pool::Lobby<Link, Reactor>;
-pub(super) type Entry = pool::Entry<Link, Reactor>;
-pub(super) type Lease = pool::Lease<Link, Reactor>;
-pub(super) type Line = pool::Line<Link, Reactor>;
-pub(super) type Place = pool::Place<Link, Reactor>;
+pub(super) type Lobby = pool::Lobby<Box<Link>, Reactor>;
+pub(super) type Entry = pool::Entry<Box<Link>, Reactor>;
+pub(super) type Lease = pool::Lease<Box<Link>, Reactor>;
+pub(super) type Line = pool::Line<Box<Link>, Reactor>;
+pub(super) type Place = pool::Place<Box<Link>, Reactor>;
 
 /// The clock of the system, and a timer of `async-io` that calls the lobby when the time has come.
 ///

@@ -6,11 +6,11 @@ use fcgi_proto::pool::{self, Clock};
 
 use super::single::Link;
 
-pub(super) type Lobby = pool::Lobby<Link, ThreadClock>;
-pub(super) type Entry = pool::Entry<Link, ThreadClock>;
-pub(super) type Lease = pool::Lease<Link, ThreadClock>;
-pub(super) type Line = pool::Line<Link, ThreadClock>;
-pub(super) type Place = pool::Place<Link, ThreadClock>;
+pub(super) type Lobby = pool::Lobby<Box<Link>, ThreadClock>;
+pub(super) type Entry = pool::Entry<Box<Link>, ThreadClock>;
+pub(super) type Lease = pool::Lease<Box<Link>, ThreadClock>;
+pub(super) type Line = pool::Line<Box<Link>, ThreadClock>;
+pub(super) type Place = pool::Place<Box<Link>, ThreadClock>;
 
 /// The clock of the system, and a thread that calls the lobby when the time has come. It ends with the pool.
 pub(super) struct ThreadClock {

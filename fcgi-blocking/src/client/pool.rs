@@ -47,9 +47,8 @@ pub struct Pool {
 }
 
 /// A connection to begin a request on.
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one, and moved at once")]
 enum Connected {
-    Single(Link),
+    Single(Box<Link>),
     Shared(Caller),
 }
 

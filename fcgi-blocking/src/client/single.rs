@@ -24,7 +24,7 @@ use crate::wake::Wake;
 /// application understands.
 pub(super) struct Single {
     /// Gone once the exchange is over, so that a response that is kept holds no connection.
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     lease: Option<Lease>,
     exchange: Exchange,
     body: Body,
@@ -42,7 +42,7 @@ pub(super) struct Single {
     started: Instant,
 }
 
-/// A connection that carries one request at a time.
+/// A connection that carries one request at a time. It goes from hand to hand, and is boxed for that.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: Socket,
@@ -54,10 +54,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(socket: Socket, config: Config) -> Self {
+    pub(super) fn new(socket: Socket, config: Config) -> Box<Self> {
         let (conn, buf) = (Connection::new(config), Vec::new());
         let (read_size, patience) = (ReadSize::default(), Patience::default());
-        Self { socket, conn, buf, read_size, patience }
+        Box::new(Self { socket, conn, buf, read_size, patience })
     }
 }
 
@@ -70,16 +70,16 @@ impl pool::Link for Link {
 
 impl Single {
     pub(super) fn begin(
-        mut link: Link,
+        mut link: Box<Link>,
         lease: Option<Lease>,
         parts: &Parts,
         body: Body,
         timeouts: Timeouts,
         started: Instant,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         let exchange = Exchange::begin(&mut link.conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
-        Ok(Self {
+        Ok(Box::new(Self {
             buf: std::mem::take(&mut link.buf),
             link: Some(link),
             lease,
@@ -94,7 +94,7 @@ impl Single {
             write_error: None,
             timeouts,
             started,
-        })
+        }))
     }
 
     pub(super) const fn exchange(&self) -> &Exchange {
@@ -213,7 +213,7 @@ impl Single {
 
     /// Feeds the body until the output is at its cap.
     fn pull_body(&mut self) -> Result<(), Error> {
-        let Some(Link { conn, .. }) = &mut self.link else { return Ok(()) };
+        let Some(Link { conn, .. }) = self.link.as_deref_mut() else { return Ok(()) };
         while self.exchange.wants_body(conn) {
             let Poll::Ready(chunk) = self.body.poll_chunk() else { break };
             let result = match chunk {
@@ -228,7 +228,7 @@ impl Single {
 
     /// Writes what the socket takes at once, and says whether that was anything.
     fn write(&mut self) -> bool {
-        let Some(Link { socket, conn, .. }) = &mut self.link else { return false };
+        let Some(Link { socket, conn, .. }) = self.link.as_deref_mut() else { return false };
         if !self.can_write || !self.exchange.wants_write(conn) {
             return false;
         }
@@ -296,7 +296,7 @@ impl Single {
 
     /// Waits until either direction or the body goes on. A limit counts only when nothing does.
     fn wait(&mut self) -> Result<(), Error> {
-        let Some(Link { socket, conn, .. }) = &self.link else { return Ok(()) };
+        let Some(Link { socket, conn, .. }) = self.link.as_deref() else { return Ok(()) };
         let mut flags = PollFlags::IN;
         flags.set(PollFlags::OUT, self.exchange.wants_write(conn));
         let wake = self.body.wake().filter(|_| self.exchange.wants_body(conn));

@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::single::Link;
 
-pub(super) type Lobby = pool::Lobby<Link, TokioClock>;
-pub(super) type Entry = pool::Entry<Link, TokioClock>;
-pub(super) type Lease = pool::Lease<Link, TokioClock>;
-pub(super) type Line = pool::Line<Link, TokioClock>;
-pub(super) type Place = pool::Place<Link, TokioClock>;
+pub(super) type Lobby = pool::Lobby<Box<Link>, TokioClock>;
+pub(super) type Entry = pool::Entry<Box<Link>, TokioClock>;
+pub(super) type Lease = pool::Lease<Box<Link>, TokioClock>;
+pub(super) type Line = pool::Line<Box<Link>, TokioClock>;
+pub(super) type Place = pool::Place<Box<Link>, TokioClock>;
 
 /// Tokio's clock, and a task that calls the lobby when the time has come.
 pub(super) struct TokioClock {

@@ -9,9 +9,8 @@ use super::single::Single;
 
 /// One request, whoever else uses its connection.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
 pub(super) enum Driver {
-    Single(Single),
+    Single(Box<Single>),
     Shared(Shared),
 }
 

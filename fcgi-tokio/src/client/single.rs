@@ -21,7 +21,7 @@ use super::stream::Stream;
 /// wait. Dropping it closes the socket, which is the only way to abort that every application understands.
 pub(super) struct Single {
     /// Gone once the exchange is over: given back to its pool, or closed.
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     lease: Option<Lease>,
     exchange: Exchange,
     body: Body,
@@ -34,7 +34,7 @@ pub(super) struct Single {
     started: Instant,
 }
 
-/// A connection that carries one request at a time.
+/// A connection that carries one request at a time. It goes from hand to hand, and is boxed for that.
 #[derive(Debug)]
 pub(super) struct Link {
     io: Stream,
@@ -46,9 +46,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(io: Stream, config: Config) -> Self {
+    pub(super) fn new(io: Stream, config: Config) -> Box<Self> {
         let (conn, buf) = (Connection::new(config), BytesMut::new());
-        Self { io, conn, buf, read_size: ReadSize::default(), timer: None }
+        Box::new(Self { io, conn, buf, read_size: ReadSize::default(), timer: None })
     }
 }
 
@@ -60,16 +60,16 @@ impl pool::Link for Link {
 
 impl Single {
     pub(super) fn begin(
-        mut link: Link,
+        mut link: Box<Link>,
         lease: Option<Lease>,
         parts: &Parts,
         body: Body,
         timeouts: Timeouts,
         started: Instant,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         let exchange = Exchange::begin(&mut link.conn, parts, timeouts, started.elapsed())
             .map_err(|error| Error::new(ErrorKind::Request(error.into())))?;
-        Ok(Self {
+        Ok(Box::new(Self {
             link: Some(link),
             lease,
             exchange,
@@ -79,7 +79,7 @@ impl Single {
             write_error: None,
             timeouts,
             started,
-        })
+        }))
     }
 
     /// Whether the request that failed so may be sent again.

@@ -101,14 +101,14 @@ impl Writer<'_, '_> {
             (None, _, Some(IpAddr::V6(ip))) => {
                 self.push_text("SERVER_NAME", format_args!("[{ip}]"));
             }
-            (None, _, Some(ip)) => self.push_text("SERVER_NAME", ip),
+            (None, _, Some(ip)) => self.push_address("SERVER_NAME", ip),
             (None, _, None) => self.push("SERVER_NAME", "localhost"),
         }
         let port =
             environment.server_port.or(environment.server_addr.map(|address| address.port()));
         self.push_text("SERVER_PORT", port.unwrap_or(if environment.is_https { 443 } else { 80 }));
         if let Some(ip) = address {
-            self.push_text("SERVER_ADDR", ip);
+            self.push_address("SERVER_ADDR", ip);
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Writer<'_, '_> {
         match self.environment.remote_addr {
             None => self.push("REMOTE_ADDR", "127.0.0.1"),
             Some(address) => {
-                self.push_text("REMOTE_ADDR", address.ip().to_canonical());
+                self.push_address("REMOTE_ADDR", address.ip().to_canonical());
                 if address.port() != 0 {
                     self.push_text("REMOTE_PORT", address.port());
                 }
@@ -162,6 +162,25 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// As `Display` writes it, which takes ten times as long for the four bytes that most have.
+    fn push_address(&mut self, name: &str, address: IpAddr) {
+        let IpAddr::V4(address) = address else { return self.push_text(name, address) };
+        let mut text = core::mem::take(&mut self.text);
+        text.clear();
+        for octet in address.octets() {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            for (digit, least) in [(octet / 100, 100), (octet / 10 % 10, 10), (octet % 10, 0)] {
+                if octet >= least {
+                    text.push(char::from(b'0' + digit));
+                }
+            }
+        }
+        self.push(name, &text);
+        self.text = text;
+    }
+
     fn push_text(&mut self, name: &str, value: impl Display) {
         let mut text = core::mem::take(&mut self.text);
         text.clear();
@@ -182,4 +201,25 @@ fn without_slash(mut folder: &[u8]) -> &[u8] {
         folder = rest;
     }
     folder
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use core::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, octet ^ 0x55, 10);
+            let socket = SocketAddr::from((address, 8080));
+            let environment = Environment::new("GET", "/").unwrap().remote_addr(socket);
+            let params = environment.server_addr(socket).params().unwrap();
+            for name in ["REMOTE_ADDR", "SERVER_ADDR", "SERVER_NAME"] {
+                assert_eq!(params.get_str(name), Some(&*address.to_string()), "{name}");
+            }
+        }
+    }
 }

@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// What a [`Lobby`](super::Lobby) needs of its runtime: the time, and to be called when it has come.
@@ -52,4 +53,10 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Link: Send + 'static {
     /// Whether it is of no more use, having idled: the peer has closed it, or says what nobody asked for.
     fn is_stale(&self) -> bool;
+}
+
+impl<L: Link + ?Sized> Link for Box<L> {
+    fn is_stale(&self) -> bool {
+        (**self).is_stale()
+    }
 }
