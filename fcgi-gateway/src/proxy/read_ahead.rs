@@ -54,6 +54,9 @@ const BUFFERED: usize = 64 * 1024;
 /// The longest piece that is read at once.
 const PIECE: usize = 64 * 1024;
 
+/// The most that is read in one turn. Hundreds of slow clients may have theirs at the same moment, and all others wait.
+const TURN: usize = 128 * 1024;
+
 /// The application's body on its way to the client.
 #[derive(Debug)]
 pub(crate) enum Streamed {
@@ -173,9 +176,9 @@ impl Shared {
         if self.waits || self.asked.elapsed() < SLOW {
             return Ahead::Nothing;
         }
-        let (mut found, mut is_over) = (false, false);
+        let (mut found, mut is_over) = (0, false);
         let (mut pieces, mut length, mut permit) = (Vec::new(), 0, None);
-        loop {
+        while found < TURN {
             let in_memory = pieces.is_empty() && self.has_memory();
             if !in_memory
                 && (length >= BATCH
@@ -185,7 +188,7 @@ impl Shared {
             }
             match self.app.poll_ahead(cx) {
                 Poll::Ready(Some(piece)) if in_memory => {
-                    found = true;
+                    found += piece.len().max(1);
                     self.app.hold(piece);
                 }
                 Poll::Ready(Some(piece)) => {
@@ -203,7 +206,7 @@ impl Shared {
         match permit {
             Some(permit) if length > 0 => Ahead::ToFile(self.overflow.begin_write(pieces, permit)),
             _ if is_over => Ahead::End,
-            _ if found => Ahead::Something,
+            _ if found > 0 => Ahead::Something,
             _ => Ahead::Nothing,
         }
     }
