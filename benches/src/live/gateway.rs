@@ -154,10 +154,7 @@ fn measure(
         let url = format!("http://127.0.0.1:{port}{}", workload.path);
         let script = workload.posts.then_some(script);
         for connections in CONCURRENCY {
-            let before = program.cpu();
-            let load = load::run(&url, connections, seconds, script)?;
-            let requests = u32::try_from(load.requests.max(1)).unwrap_or(u32::MAX);
-            let cpu = program.cpu().saturating_sub(before) / requests;
+            let (load, cpu) = load::run_at(&program, &url, connections, seconds, script)?;
             println!(
                 "{:22} {:22} x{connections:<4} {:>9.0}/s {cpu:>8.1?} p50 {:?} p99 {:?} errors {}",
                 proxy.name(),

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::failed;
+use super::process::Program;
 
 /// What one run of wrk saw.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +36,20 @@ pub(super) fn run(
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).ok_or_else(|| failed(format_args!("wrk said:\n{text}")))
+}
+
+/// The same with the processor time that a server, the program, took for one request.
+pub(super) fn run_at(
+    program: &Program,
+    url: &str,
+    connections: usize,
+    seconds: u64,
+    script: Option<&Path>,
+) -> Result<(Load, Duration)> {
+    let before = program.cpu();
+    let load = run(url, connections, seconds, script)?;
+    let requests = u32::try_from(load.requests.max(1)).unwrap_or(u32::MAX);
+    Ok((load, program.cpu().saturating_sub(before) / requests))
 }
 
 fn parse(text: &str) -> Option<Load> {

@@ -8,6 +8,7 @@ use super::crowd::{self, Crowd};
 use super::load::{self, Load};
 use super::process::Program;
 use super::proxies::{Proxy, Running, Site};
+use super::table::micros;
 
 /// Load, and processor time of the server for one request.
 type Figures = (Load, Duration);
@@ -46,16 +47,12 @@ pub(super) fn measure(proxy: Proxy, site: &Site<'_>, seconds: u64) -> Result<Sca
 
 fn figures(program: &Program, port: u16, seconds: u64) -> Result<Figures> {
     let url = format!("http://127.0.0.1:{port}{TARGET}");
-    let before = program.cpu();
-    let load = load::run(&url, CONNECTIONS, seconds, None)?;
-    let requests = u32::try_from(load.requests.max(1)).unwrap_or(u32::MAX);
-    Ok((load, program.cpu().saturating_sub(before) / requests))
+    load::run_at(program, &url, CONNECTIONS, seconds, None)
 }
 
 /// The sections of the report.
 pub(super) fn render(out: &mut String, scales: &[Scale]) {
     let row = |(load, cpu): &Figures| {
-        let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let (p50, p99) = (micros(load.p50) / 1e3, micros(load.p99) / 1e3);
         format!(
             "{:.0} | {:.0} | {p50:.2} | {p99:.1} | {}",

@@ -105,6 +105,6 @@ fn is_measured(measured: &Measured, proxy: Proxy) -> bool {
     measured.cells.iter().any(|cell| cell.proxy == proxy)
 }
 
-fn micros(duration: Duration) -> f64 {
+pub(super) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }

@@ -92,7 +92,8 @@ impl Overflow {
         self.read == self.written && self.after.is_empty()
     }
 
-    /// Whether so many bytes could be written now. The permit is for [`begin_write`](Self::begin_write).
+    /// Whether so many bytes could be written now; their space is kept until [`release`](Self::release). The permit is for
+    /// [`begin_write`](Self::begin_write).
     pub(super) fn may_write(
         &mut self,
         bytes: usize,
@@ -138,8 +139,17 @@ impl Overflow {
                 );
             }
         }
+        self.release();
         if let Some(waker) = self.waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Gives the disk back when there is nothing on it.
+    pub(super) fn release(&mut self) {
+        if self.read == self.written && !self.is_writing {
+            (self.file, self.read, self.written) = (None, 0, 0);
+            self.reserved = Reserved::EMPTY;
         }
     }
 
@@ -165,11 +175,7 @@ impl Overflow {
         self.reading = None;
         let data = data??;
         self.read += data.len() as u64;
-        if self.read == self.written && !self.is_writing {
-            // The disk is free again.
-            (self.file, self.read, self.written) = (None, 0, 0);
-            self.reserved = Reserved::EMPTY;
-        }
+        self.release();
         Poll::Ready(Ok(data))
     }
 }
@@ -275,6 +281,28 @@ mod tests {
         assert!(queue.begin(1, 1024).is_none(), "one batch after the other");
     }
 
+    #[tokio::test]
+    async fn space_that_was_not_used_is_there_for_others() {
+        let mut queue = Queue::new(100 * 1024);
+        let mut other =
+            Queue { overflow: Overflow::new(Handle::current()), disk: queue.disk.clone() };
+        let mut permit = None;
+        assert!(queue.overflow.may_write(40 * 1024, &queue.disk, &mut permit));
+        assert!(!other.push(1, 100 * 1024).await);
+        queue.overflow.release();
+        assert!(other.push(1, 100 * 1024).await);
+        // What is on the disk, or on its way there, stays.
+        other.overflow.release();
+        assert_eq!(other.next().await, Some((1, 64 * 1024)));
+        assert_eq!(other.next().await, Some((1, 36 * 1024)));
+        let batch = other.begin(2, 10).unwrap();
+        other.overflow.release();
+        assert!(!queue.push(3, 100 * 1024).await);
+        let result = batch.write().await;
+        other.overflow.end_write(result);
+        assert_eq!(other.next().await, Some((2, 10)));
+    }
+
     /// Who takes faster than it is written waits for the writing.
     #[tokio::test]
     async fn what_is_being_written_comes_in_its_turn() {
@@ -295,7 +323,7 @@ mod tests {
         assert!(queue.push(1, 10).await);
         // Written through a handle that may only read, the second fails.
         let mut batch = queue.begin(2, 20).unwrap();
-        let read_only = File::open("/proc/self/status").unwrap();
+        let read_only = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         batch.file = Some(Arc::new(read_only));
         let result = batch.write().await;
         queue.overflow.end_write(result);

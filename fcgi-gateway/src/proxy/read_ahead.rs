@@ -202,17 +202,19 @@ impl Shared {
                 Poll::Pending => break,
             }
         }
-        self.release();
-        match permit {
+        let ahead = match permit {
             Some(permit) if length > 0 => Ahead::ToFile(self.overflow.begin_write(pieces, permit)),
             _ if is_over => Ahead::End,
             _ if found > 0 => Ahead::Something,
             _ => Ahead::Nothing,
-        }
+        };
+        self.release();
+        ahead
     }
 
-    /// Others may have the memory while nothing is kept.
+    /// Others may have the memory and the disk while nothing is kept there.
     fn release(&mut self) {
+        self.overflow.release();
         if self.app.held() == 0 {
             self.reserved = Reserved::EMPTY;
         }
@@ -233,22 +235,21 @@ async fn read_on(shared: Weak<Mutex<Shared>>) {
     loop {
         sleep(until).await;
         let Some(shared) = shared.upgrade() else { return };
-        loop {
-            let read = poll_fn(|cx| Poll::Ready(lock(&shared).poll_ahead(cx))).await;
-            match read {
-                Ahead::End => return,
-                Ahead::Nothing => until = SLOW,
-                Ahead::Something => until = NEXT,
-                Ahead::ToFile(batch) => {
-                    let result = batch.write().await;
-                    lock(&shared).overflow.end_write(result);
-                    if Arc::strong_count(&shared) > 1 {
-                        continue;
-                    }
-                }
+        let turn = || poll_fn(|cx| Poll::Ready(lock(&shared).poll_ahead(cx)));
+        let mut ahead = turn().await;
+        while let Ahead::ToFile(batch) = ahead {
+            let result = batch.write().await;
+            lock(&shared).overflow.end_write(result);
+            if Arc::strong_count(&shared) == 1 {
+                return; // the client is gone
             }
-            break;
+            ahead = turn().await;
         }
+        until = match ahead {
+            Ahead::End => return,
+            Ahead::Something => NEXT,
+            Ahead::Nothing | Ahead::ToFile(_) => SLOW,
+        };
     }
 }
 

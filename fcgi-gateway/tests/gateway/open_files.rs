@@ -36,7 +36,7 @@ fn the_soft_limit_is_raised() {
     let site = site();
     let mut serve = serve(&site, "-S -n 64", &["--max-clients", "500"]);
     let (soft, hard) = limits(serve.pid());
-    assert!(hard >= 1256, "tests need {hard} open files");
+    assert!(hard >= 1256, "{hard} open files are too few for this test");
     assert_eq!(soft, 1256);
     let mut clients: Vec<_> =
         (0..300).map(|_| TcpStream::connect(serve.address()).unwrap()).collect();

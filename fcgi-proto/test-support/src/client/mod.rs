@@ -278,7 +278,7 @@ macro_rules! pool_tests {
         }
         /// The long form of the test above.
         #[test]
-        #[ignore = "slow in a debug build; `./check` runs it in a release build"]
+        #[ignore = "slow in a debug build; `./check` runs it optimised"]
         fn no_answer_of_100_000_goes_astray() {
             println!("{:#?}", $crate::client::soak::run::<$adapter>(100_000, 64, None));
         }
@@ -297,7 +297,7 @@ macro_rules! shared_connection_tests {
         }
         /// The long form of the test above.
         #[test]
-        #[ignore = "slow in a debug build; `./check` runs it in a release build"]
+        #[ignore = "slow in a debug build; `./check` runs it optimised"]
         fn no_answer_of_100_000_goes_astray_on_shared_connections() {
             let at_once = ::core::num::NonZeroU16::new(32);
             println!("{:#?}", $crate::client::soak::run::<$adapter>(100_000, 64, at_once));

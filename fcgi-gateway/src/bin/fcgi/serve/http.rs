@@ -217,7 +217,8 @@ impl HttpArgs {
             return Err(ServeError::Site("there is nothing to listen on".to_owned()));
         };
         let server = listeners.fold(Server::new(first), Server::listen);
-        Ok((server.config(self.config()), tls))
+        let max_clients = open_files::allow(self.max_clients, Config::MAX_CONNECTIONS);
+        Ok((server.config(self.config().max_connections(max_clients)), tls))
     }
 
     /// Finds what would keep it from listening, without a port: what does not fit together, addresses that are none, and
@@ -289,8 +290,7 @@ impl HttpArgs {
             grace_timeout => grace_time(|Seconds(time)| time),
             drain_timeout => drain_time(|Seconds(time)| time),
         );
-        let max_clients = open_files::allow(self.max_clients, Config::MAX_CONNECTIONS);
-        config.max_connections(max_clients)
+        config
     }
 
     /// Those who are believed about clients, if there are any.
