@@ -11,7 +11,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tower_service::Service;
 
-use crate::observe::Metrics;
+use crate::observe::{Exposition, Metrics};
 use crate::{Body, Gateway};
 
 /// A service for a port of its own, which only the operator's network reaches.
@@ -20,7 +20,7 @@ use crate::{Body, Gateway};
 /// |---|---|
 /// | `/healthz` | 200 as long as the process runs and serves; for liveness probes |
 /// | `/readyz` | 200 when requests are welcome: not while [draining](Self::drain), and not while no application accepts connections, which is 503; for readiness probes |
-/// | `/metrics` | the figures of [`Metrics`], in the text format of Prometheus |
+/// | `/metrics` | the figures of [`Metrics`], and on Linux those of this process: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_start_time_seconds`; in the format of OpenMetrics 1.0 if `Accept` names it, else in the text format 0.0.4 of Prometheus |
 ///
 /// Clones are the same service.
 ///
@@ -79,7 +79,7 @@ impl Inner {
         self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+    async fn answer(&self, method: &Method, path: &str, exposition: Exposition) -> Response<Body> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -89,8 +89,9 @@ impl Inner {
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness().await,
             "/metrics" => {
-                let mut response = text(StatusCode::OK, self.metrics.encode());
-                let content_type = HeaderValue::from_static(Metrics::CONTENT_TYPE);
+                let page = exposition.convert(self.metrics.encode_with_process());
+                let mut response = text(StatusCode::OK, page);
+                let content_type = HeaderValue::from_static(exposition.content_type());
                 response.headers_mut().insert(header::CONTENT_TYPE, content_type);
                 response
             }
@@ -134,6 +135,7 @@ impl<B> Service<Request<B>> for Operations {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Box::pin(async move { Ok(inner.answer(&method, uri.path()).await) })
+        let exposition = Exposition::asked_for(request.headers());
+        Box::pin(async move { Ok(inner.answer(&method, uri.path(), exposition).await) })
     }
 }

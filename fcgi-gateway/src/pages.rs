@@ -27,6 +27,10 @@ impl Page {
         Self::new(StatusCode::BAD_REQUEST, "the address in the request is malformed");
     pub(crate) const BAD_HOST: Self =
         Self::new(StatusCode::BAD_REQUEST, "the request has no Host field, or an unusable one");
+    pub(crate) const NEEDS_TLS: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "this port speaks HTTPS; the address begins with https:",
+    );
     pub(crate) const MISDIRECTED: Self =
         Self::new(StatusCode::MISDIRECTED_REQUEST, "this server has no site of this name");
     pub(crate) const BAD_BODY: Self =

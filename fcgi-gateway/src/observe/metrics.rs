@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use http::Method;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Event, Observer, Outcome, Record};
+use super::{Event, Observer, Outcome, Record, process};
 use crate::Gateway;
 use crate::upstream::Upstreams;
 
@@ -21,6 +22,7 @@ use crate::upstream::Upstreams;
 ///
 /// | name | labels | what |
 /// |---|---|---|
+/// | `fcgi_build_info` | `version` | 1 |
 /// | `fcgi_requests_total` | `method`, `status` | answers that have ended |
 /// | `fcgi_requests_unfinished_total` | `outcome` | those of them that were cut, or left by the client |
 /// | `fcgi_requests_running` | | requests under way |
@@ -93,20 +95,30 @@ impl Metrics {
     /// Everything in the text format of OpenMetrics 1.0, which Prometheus reads.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.inner.registry);
-        text
+        encode([&self.inner.registry])
     }
 
-    /// The media type of [`encode`](Self::encode).
-    pub(crate) const CONTENT_TYPE: &'static str =
-        "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    /// The same, and the figures of this process.
+    pub(crate) fn encode_with_process(&self) -> String {
+        encode([&self.inner.registry, &process::registry()])
+    }
+}
+
+fn encode<'a>(registries: impl IntoIterator<Item = &'a Registry>) -> String {
+    let mut page = String::new();
+    // Writing to a string does not fail.
+    for registry in registries {
+        let _ = text::encode_registry(&mut page, registry);
+    }
+    let _ = text::encode_eof(&mut page);
+    page
 }
 
 impl Inner {
     fn register(&mut self) {
         let registry = &mut self.registry;
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "This program", build);
         registry.register("requests", "Answers that have ended", self.requests.clone());
         registry.register(
             "requests_unfinished",

@@ -21,8 +21,10 @@
 mod access_log;
 mod context;
 mod events;
+mod exposition;
 mod lines;
 mod metrics;
+mod process;
 mod record;
 mod request_id;
 
@@ -36,6 +38,7 @@ use http::{Method, Response, Uri};
 pub use self::access_log::{AccessLog, LogFormat, ParseLogFormatError};
 pub(crate) use self::context::{Context, Counted, Watch};
 pub use self::events::{Events, Subscription};
+pub(crate) use self::exposition::Exposition;
 pub use self::lines::LogFile;
 pub use self::metrics::Metrics;
 pub use self::record::{Outcome, Record};

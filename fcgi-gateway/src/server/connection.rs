@@ -18,11 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::Config;
 use super::activity::{Activity, Verdict};
 use super::proxy_protocol;
+use super::redirect::Redirect;
 use super::service::{RequestBody, Watched};
 use super::socket::{Socket, Stream};
 use super::streams::Streams;
@@ -34,7 +36,7 @@ pub(super) struct Accepted {
     pub(super) stream: Stream,
     pub(super) connection: Connection,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) redirect: Option<u16>,
+    pub(super) redirect: Option<Redirect>,
     pub(super) proxies: Option<Arc<TrustedProxies>>,
     pub(super) activity: Arc<Activity>,
     pub(super) config: Arc<Config>,
@@ -133,10 +135,15 @@ impl Patience {
         B::Error: Into<BoxError>,
     {
         // A stop does not wait for a handshake: nobody has asked for anything yet.
-        let handshake = self.unless_stopped(acceptor.accept(socket));
+        let handshake = self.unless_stopped(shake_hands(socket, acceptor));
         let remote = self.connection.remote();
         match timeout(self.config.head_time, handshake).await {
-            Ok(Some(Ok(socket))) => self.serve(socket, service).await,
+            Ok(Some(Ok(Greeted::Tls(stream)))) => self.serve(*stream, service).await,
+            Ok(Some(Ok(Greeted::Plain(socket)))) => {
+                tracing::debug!(?remote, "began with HTTP where HTTPS is spoken");
+                let service = Watched { redirect: Some(Redirect::ToTls), ..service };
+                self.serve(socket, service).await;
+            }
             Ok(Some(Err(error))) => tracing::debug!(?remote, %error, "no TLS handshake"),
             Ok(None) => {}
             Err(_) => tracing::debug!(?remote, "the TLS handshake did not end in time"),
@@ -196,6 +203,21 @@ impl Patience {
         })
         .await;
     }
+}
+
+/// What a client of a port for HTTPS turned out to speak.
+enum Greeted {
+    Tls(Box<TlsStream<Socket>>),
+    /// HTTP, though it should not. It is told so in its own language.
+    Plain(Socket),
+}
+
+async fn shake_hands(mut socket: Socket, acceptor: TlsAcceptor) -> io::Result<Greeted> {
+    // Records of TLS begin with a small number, and methods of HTTP with a letter.
+    if socket.first_byte().await?.is_some_and(|byte| byte.is_ascii_alphabetic()) {
+        return Ok(Greeted::Plain(socket));
+    }
+    Ok(Greeted::Tls(Box::new(acceptor.accept(socket).await?)))
 }
 
 fn builder(config: &Config) -> auto::Builder<Streams> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fcgi_proto::cgi::TrustedProxies;
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 
+use super::redirect::Redirect;
 use super::socket::Stream;
 use super::tls::Tls;
 use crate::Connection;
@@ -20,7 +21,7 @@ use crate::Connection;
 pub struct Listener {
     socket: Socket,
     pub(super) tls: Option<Tls>,
-    pub(super) redirect: Option<u16>,
+    pub(super) redirect: Option<Redirect>,
     /// Those who begin with a header of the PROXY protocol.
     pub(super) proxies: Option<Arc<TrustedProxies>>,
 }
@@ -94,7 +95,8 @@ impl Listener {
         Ok(listeners)
     }
 
-    /// Speaks TLS on it.
+    /// Speaks TLS on it. Who begins with plain HTTP is redirected to `https:` with the same port (307), or refused if the
+    /// request is to send something (400).
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -105,7 +107,7 @@ impl Listener {
     /// `/.well-known/acme-challenge/`, which certificate authorities ask for.
     #[must_use]
     pub const fn redirect_to_https(mut self, port: u16) -> Self {
-        self.redirect = Some(port);
+        self.redirect = Some(Redirect::ToPort(port));
         self
     }
 

@@ -23,6 +23,7 @@ mod config;
 mod connection;
 mod listener;
 mod proxy_protocol;
+mod redirect;
 mod service;
 mod socket;
 mod streams;

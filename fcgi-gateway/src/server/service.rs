@@ -6,8 +6,7 @@ use core::task::{Context, Poll, ready};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, Uri, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -15,6 +14,7 @@ use tower_service::Service;
 
 use super::Config;
 use super::activity::Activity;
+use super::redirect::Redirect;
 use super::streams::note_output;
 use crate::observe::{Observers, answered_before};
 use crate::pages::Page;
@@ -29,7 +29,7 @@ pub(super) struct Watched<S> {
     pub(super) activity: Arc<Activity>,
     pub(super) config: Arc<Config>,
     pub(super) observers: Observers,
-    pub(super) redirect: Option<u16>,
+    pub(super) redirect: Option<Redirect>,
 }
 
 impl<S, B> Service<Request<Incoming>> for Watched<S>
@@ -56,7 +56,7 @@ where
         } else if length(&parts.uri) > self.config.max_uri {
             Some(Page::URI_TOO_LONG.response(&parts.headers))
         } else {
-            self.redirect.and_then(|port| redirect(&parts, port))
+            self.redirect.and_then(|redirect| redirect.answer(&parts))
         };
         parts.extensions.insert(self.connection);
         if let Some(own) = own {
@@ -70,47 +70,6 @@ where
 
 fn length(uri: &Uri) -> usize {
     uri.path_and_query().map_or(0, |target| target.as_str().len())
-}
-
-/// Whether a certificate authority asks for a token (RFC 8555, section 8.3); anything else may lead elsewhere.
-fn is_challenge(target: &str) -> bool {
-    let token = target.strip_prefix("/.well-known/acme-challenge/");
-    token
-        .is_some_and(|token| token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
-}
-
-/// To the same place by HTTPS.
-fn redirect(parts: &http::request::Parts, port: u16) -> Option<Response<Body>> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    if is_challenge(target) {
-        return None;
-    }
-    if let Err(page) = crate::check::request(parts) {
-        return Some(page.response(&parts.headers));
-    }
-    let authority = match parts.uri.authority() {
-        Some(authority) => Some(authority.clone()),
-        None => parts.headers.get(header::HOST).and_then(|host| host.as_bytes().try_into().ok()),
-    };
-    let location = authority.filter(|_| target.starts_with('/')).and_then(|authority| {
-        let host = authority.host();
-        let location = match port {
-            443 => format!("https://{host}{target}"),
-            _ => format!("https://{host}:{port}{target}"),
-        };
-        HeaderValue::try_from(location).ok()
-    });
-    let Some(location) = location else {
-        return Some(Page::BAD_HOST.response(&parts.headers));
-    };
-    let mut response = Response::new(Body::full(Bytes::new()));
-    // A form that was sent in the clear has been read already; 308 at least does not lose it.
-    *response.status_mut() = match parts.method {
-        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
-        _ => StatusCode::PERMANENT_REDIRECT,
-    };
-    response.headers_mut().insert(header::LOCATION, location);
-    Some(response)
 }
 
 /// A request that is neither answered in full nor taken back.
@@ -256,22 +215,5 @@ impl http_body::Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.end(false);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_challenge;
-
-    #[test]
-    fn only_tokens_are_answered_in_the_clear() {
-        assert!(is_challenge("/.well-known/acme-challenge/LoqXcYV8-q5_zM"));
-        for target in [
-            "/",
-            "/.well-known/acme-challenge/../../index.php",
-            "/.well-known/acme-challenge/%2e%2e/x",
-        ] {
-            assert!(!is_challenge(target), "{target}");
-        }
     }
 }

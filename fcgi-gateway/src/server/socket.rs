@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
@@ -44,6 +44,16 @@ impl Socket {
         Self { stream: Box::pin(stream), read, activity, lingering: None }
     }
 
+    /// Waits for the first byte, which stays to be read; `None` at the end of input.
+    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        if self.read.is_empty() {
+            let mut first = BytesMut::with_capacity(FIRST_READ);
+            self.stream.as_mut().read_buf(&mut first).await?;
+            self.read = first.freeze();
+        }
+        Ok(self.read.first().copied())
+    }
+
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
         self.activity.handle_blocked(written.is_pending());
         written
@@ -72,6 +82,9 @@ impl Socket {
 /// hyper makes its buffer twice as large whenever a read fills it, and keeps it for as long as the connection lasts. One byte
 /// less than 16 KiB does not fill one of that size.
 const LONGEST_READ: u64 = 16 * 1024 - 1;
+
+/// Room for the first message of TLS.
+const FIRST_READ: usize = 4096;
 
 /// Time for the client to read an answer that came before its request was complete.
 const LINGER_TIME: Duration = Duration::from_secs(2);

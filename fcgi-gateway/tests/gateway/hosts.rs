@@ -89,8 +89,8 @@ fn a_file_is_checked_without_serving_it() {
             "gone.pem",
         ),
         ("[site]\nroot = \"main\"\n[http]\ntrusted-proxy = [\"10.0.0.0/33\"]\n", "10.0.0.0/33"),
-        ("[site]\nroot = \"main\"\n[http]\nlisten = \"127.0.0.1:99999\"\n", "127.0.0.1:99999"),
-        ("[site]\nroot = \"main\"\n[ops]\nops-listen = \"here\"\n", "\"here\""),
+        ("[site]\nroot = \"main\"\n[http]\nlisten = \"127.0.0.1:99999\"\n", "expected HOST:PORT"),
+        ("[site]\nroot = \"main\"\n[ops]\nops-listen = \"here\"\n", "expected HOST:PORT"),
         (
             "[site]\nroot = \"main\"\n[ops]\naccess-log = \"gone/access.log\"\n",
             "cannot write the access log",
@@ -99,6 +99,11 @@ fn a_file_is_checked_without_serving_it() {
         ("[http]\nmax-clients = 0\n", "expected a whole number above 0"),
         ("[http]\nmax-headers = \"many\"\n", "expected a whole number"),
         ("[http]\nmax-resets = -1\n", "expected a whole number"),
+        (
+            "[[host]]\nnames = \"a.org\"\nfolder = \"shop\"\nsite.root = \"main\"\n",
+            "a.org has a folder",
+        ),
+        ("[http]\nmax_body = 1\n", "did you mean `max-body`?"),
         ("[[host]]\nfolder = \"main\"\n", "has no names"),
         ("[[host]]\nnames = \"a.org\"\n", "neither a folder nor a site.root"),
         ("[[host]]\nnames = \"a org\"\nfolder = \"main\"\n", "is no host"),
@@ -109,6 +114,33 @@ fn a_file_is_checked_without_serving_it() {
     }
     let output = run(["serve", "--check-config", "--config", "/nowhere/fcgi.toml"]);
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_is_hardly_meant_is_doubted() {
+    let site = Scripts::empty();
+    for name in ["index.php", "vendor/autoload.php"] {
+        site.add(name, "<?php");
+    }
+    let file = site.add(
+        "fcgi.toml",
+        "[site]\nroot = \".\"\nindex = \"main.php\"\ntry-files = [\"{path}\", \"/gone.php?$args\"]\n\
+         [upstream]\nmax-connections = 4\nmax-idle = 5\n",
+    );
+    let output = run(["serve", "--check-config", "--config", &file]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    for doubt in
+        ["index names main.php", "has no /gone.php", "max-idle is 5", "the whole project is public"]
+    {
+        assert!(
+            said.lines().any(|line| line.contains("doubtful: ") && line.contains(doubt)),
+            "{doubt}: {said}"
+        );
+    }
+    // The same is in the log of a server.
+    let serve = Serve::launch(fcgi().args(["serve", "--listen", "127.0.0.1:0", "--config", &file]));
+    serve.wait_for_log("the whole project is public");
 }
 
 #[test]

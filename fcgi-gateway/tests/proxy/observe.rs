@@ -235,9 +235,28 @@ fn figures_for_prometheus() {
     running.records(5);
     let response = ask("/metrics");
     assert_eq!(response.status, 200);
+    assert_eq!(
+        response.header("content-type").unwrap(),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let old = response.text();
+    let asked =
+        Request::get("/metrics").header("Accept", "application/openmetrics-text;q=0.8,*/*;q=0.1");
+    let response = asked.send(address);
     assert!(response.header("content-type").unwrap().starts_with("application/openmetrics-text"));
     let text = response.text();
+    assert!(
+        text.contains("# TYPE fcgi_requests counter\n")
+            && old.contains("# TYPE fcgi_requests_total counter\n")
+    );
+    assert!(old.contains("# TYPE process_cpu_seconds_total counter\n") && !old.contains("# EOF"));
     for line in [
+        "fcgi_build_info{version=\"",
+        "process_cpu_seconds_total ",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
+        "process_max_fds ",
+        "process_start_time_seconds ",
         "fcgi_requests_total{method=\"GET\",status=\"200\"} 4",
         "fcgi_requests_total{method=\"OTHER\",status=\"405\"} 1",
         "fcgi_requests_running 0",
@@ -249,6 +268,7 @@ fn figures_for_prometheus() {
         "fcgi_stderr_lines_total",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
+        assert!(old.contains(line), "{line} is not in\n{old}");
     }
     assert!(text.ends_with("# EOF\n"));
 

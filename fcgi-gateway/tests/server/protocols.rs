@@ -80,8 +80,45 @@ async fn tls_by_alpn() {
         let answer = rest(&mut stream).await;
         assert!(answer.ends_with("HTTP/1.1 https=true remote=127.0.0.1"), "{answer}");
     }
-    // Who speaks plainly to it is cut off, and others are still served.
-    assert!(!server.answers("GET /seen HTTP/1.1\r\nHost: x\r\n\r\n").await.contains("HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn who_speaks_plainly_to_tls_is_told_so() {
+    let certificate = Certificate::new();
+    let server = certificate.server(Config::default()).await;
+    for (request, status, location) in [
+        (
+            "GET /a?b HTTP/1.1\r\nHost: site.example:8443",
+            "307",
+            Some("https://site.example:8443/a?b"),
+        ),
+        ("HEAD / HTTP/1.1\r\nHost: site.example", "307", Some("https://site.example/")),
+        (
+            "GET /.well-known/acme-challenge/t HTTP/1.1\r\nHost: [::1]:1",
+            "307",
+            Some("https://[::1]:1/.well-known/acme-challenge/t"),
+        ),
+        // What was to be sent stays where it is.
+        ("POST /login HTTP/1.1\r\nHost: site.example\r\nContent-Length: 0", "400", None),
+        ("GET / HTTP/1.1\r\nHost: a@b", "400", None),
+    ] {
+        let answer = server.answers(format!("{request}\r\nConnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(!answer.contains("seen"), "{answer}");
+        match location {
+            Some(location) => {
+                assert!(answer.contains(&format!("location: {location}\r\n")), "{answer}");
+            }
+            None => assert!(!answer.contains("location:"), "{answer}"),
+        }
+    }
+    let login = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(server.answers(login).await.contains("this port speaks HTTPS"));
+    // What is neither is closed without a word, and others are still served.
+    assert_eq!(
+        server.answers("\0\x01\x02\x03 no protocol at all\r\n\r\n").await.find("HTTP"),
+        None
+    );
     certificate.connect(&server, &[]).await;
 }
 

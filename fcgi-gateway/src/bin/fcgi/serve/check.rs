@@ -41,6 +41,9 @@ fn print(config: &Config, sites: &[Site]) -> io::Result<()> {
             Wanted::Given(addresses) => writeln!(out, "  PHP at {}", php::list(&addresses))?,
             Wanted::Found(choice, _) => writeln!(out, "  PHP: {choice}")?,
         }
+        for doubt in site.doubts() {
+            writeln!(out, "  doubtful: {doubt}")?;
+        }
     }
     out.flush()
 }

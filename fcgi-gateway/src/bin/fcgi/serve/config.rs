@@ -24,7 +24,7 @@ pub(super) struct File {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Host {
-    #[serde(deserialize_with = "value::texts")]
+    #[serde(deserialize_with = "value::some_texts")]
     pub(super) names: Option<Vec<String>>,
     /// The project, whose public folder is guessed.
     pub(super) folder: Option<PathBuf>,
@@ -62,13 +62,11 @@ impl Config {
                     path: None,
                 });
             }
-            Err(error) => {
-                let path = path.display();
-                return Err(ServeError::Config(format!("cannot read {path}: {error}")));
-            }
+            Err(error) => return Err(unreadable(path, named.is_some(), &error)),
         };
-        let mut file = File::parse(&text)
-            .map_err(|error| ServeError::Config(format!("{}: {error}", path.display())))?;
+        let mut file = File::parse(&text).map_err(|error| {
+            ServeError::Config(format!("{}: {}", path.display(), nearer(&error)))
+        })?;
         file.relative_to(path.parent().unwrap_or(Path::new("")));
         let File { site, http, upstream, ops, host: hosts } = file;
         let has_default = hosts.is_empty()
@@ -106,6 +104,33 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+fn unreadable(path: &Path, is_named: bool, error: &io::Error) -> ServeError {
+    let forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+    let advice = match path.parent().filter(|_| forbidden && !is_named) {
+        Some(folder) => format!(
+            ", where settings may be: the user of this process needs rights to read and enter {}",
+            folder.display()
+        ),
+        None => String::new(),
+    };
+    ServeError::Config(format!("cannot read {}: {error}{advice}", path.display()))
+}
+
+/// Instead of all keys that there are, the one that was meant.
+fn nearer(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let Some((before, keys)) = text.split_once(", expected one of ") else { return text };
+    let Some((_, unknown)) = error.message().split_once("unknown field `") else { return text };
+    let unknown = unknown.split('`').next().unwrap_or_default();
+    let likeness = |key: &str| strsim::normalized_damerau_levenshtein(unknown, key);
+    let near =
+        keys.split('`').skip(1).step_by(2).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match near.filter(|key| likeness(key) > 0.5) {
+        Some(key) => format!("{before}; did you mean `{key}`?"),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +145,33 @@ mod tests {
             let error = File::parse(text).unwrap_err().to_string();
             assert!(error.contains("line 3") && error.contains("unknown field"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_key_that_was_meant_is_named() {
+        let error = |text: &str| nearer(&File::parse(text).unwrap_err());
+        let meant = error("[http]\nmax_body = 1\n");
+        assert!(meant.ends_with("did you mean `max-body`?"), "{meant}");
+        assert!(error("[upstreem]\n").ends_with("did you mean `upstream`?"));
+        assert!(error("[http]\nzzz = 1\n").contains("expected one of"));
+    }
+
+    #[test]
+    fn values_of_another_kind_are_refused_in_words() {
+        for (text, message) in [
+            ("[upstream]\ntimeout = \"60s\"", "\"60s\": expected a number of seconds"),
+            ("[upstream]\ntimeout = true", "expected a number of seconds"),
+            ("[ops]\nworkers = \"two\"", "expected a number of threads"),
+            ("[http]\nmax-body = -1", "expected a size such as"),
+            ("[upstream]\nmax-connections = 0", "a whole number above 0"),
+            ("[upstream]\nfpm = []", "an empty list; leave the key out"),
+            ("[site]\nindex = []", "an empty list; leave the key out"),
+            ("[http]\nlisten = \":8080\"", "0.0.0.0:8080 for others too"),
+        ] {
+            let error = File::parse(text).unwrap_err().to_string();
+            assert!(error.contains(message) && error.contains("line 2"), "{text}: {error}");
+        }
+        assert!(File::parse("[upstream]\nsendfile = \"/srv\"\ntimeout = 0.5").is_ok());
     }
 
     #[test]

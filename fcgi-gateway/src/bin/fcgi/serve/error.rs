@@ -39,7 +39,7 @@ impl fmt::Display for ServeError {
                         f.write_str("; another program listens there, choose another port with --listen (0 for a free one)")
                     }
                     io::ErrorKind::PermissionDenied => f.write_str("; ports below 1024 need more rights, try --listen 127.0.0.1:8080"),
-                    io::ErrorKind::InvalidInput => f.write_str("; expected HOST:PORT, such as 127.0.0.1:8080"),
+                    io::ErrorKind::AddrNotAvailable => f.write_str("; no interface of this machine has that address, 0.0.0.0 stands for all"),
                     _ => Ok(()),
                 }
             }

@@ -14,10 +14,11 @@ pub(super) struct Root {
 /// The document root of the project in `folder`.
 ///
 /// In this order: what composer.json says; a folder with a usual name and a front controller in it; the folder itself, if
-/// it has one; a folder with a usual name and a start page; the folder itself.
+/// it has one; a folder with a less usual name and a front controller; a folder with a usual name and a start page; the
+/// folder itself.
 pub(super) fn root(folder: &Path) -> Root {
-    let inner = |has_index: fn(&Path) -> Option<&'static str>| {
-        USUAL_ROOTS.iter().find_map(|name| {
+    let inner = |names: &[&str], has_index: fn(&Path) -> Option<&'static str>| {
+        names.iter().find_map(|name| {
             let path = folder.join(name);
             let index = has_index(&path)?;
             Some(Root { path, reason: format!("{name}/{index} is there") })
@@ -28,9 +29,10 @@ pub(super) fn root(folder: &Path) -> Root {
         Some(Root { path: folder.to_owned(), reason: format!("{script} is there") })
     };
     from_composer(folder)
-        .or_else(|| inner(front_controller))
+        .or_else(|| inner(&USUAL_ROOTS, front_controller))
         .or_else(itself)
-        .or_else(|| inner(start_page))
+        .or_else(|| inner(&OTHER_ROOTS, front_controller))
+        .or_else(|| inner(&USUAL_ROOTS, start_page))
         .unwrap_or_else(|| Root {
             path: folder.to_owned(),
             reason: "there is no index.php in it or in a folder such as public".to_owned(),
@@ -46,8 +48,23 @@ fn start_page(root: &Path) -> Option<&'static str> {
     ["index.html", "index.htm"].into_iter().find(|name| root.join(name).is_file())
 }
 
-/// Laravel and Symfony; Drupal and old Symfony; Drupal on Acquia; shared hosting.
-const USUAL_ROOTS: [&str; 4] = ["public", "web", "docroot", "public_html"];
+/// Laravel and Symfony; Drupal, Yii and old Symfony; Drupal on Acquia; shared hosting; Magento and CakePHP, both of which have
+/// an index.php beside it for servers that cannot be told better.
+const USUAL_ROOTS: [&str; 6] = ["public", "web", "docroot", "public_html", "pub", "webroot"];
+
+/// Nette; Apache's habits. A site whose own index.php is above such a folder is another one.
+const OTHER_ROOTS: [&str; 3] = ["www", "htdocs", "html"];
+
+/// What lies in a document root though nobody is to see it, as the whole project is public.
+pub(super) fn project_in(root: &Path) -> Vec<&'static str> {
+    let mut parts = vec!["vendor", "node_modules"];
+    if front_controller(root).is_none() {
+        // With one, the project may well be made for this: such files alone are never sent.
+        parts.insert(0, "composer.json");
+    }
+    parts.retain(|part| root.join(part).exists());
+    parts
+}
 
 /// Almost everybody; old Symfony; Silex and others while developing.
 const FRONT_CONTROLLERS: [&str; 4] = ["index.php", "app.php", "index_dev.php", "app_dev.php"];
@@ -109,8 +126,25 @@ mod tests {
             (&["public/index.html", "index.php"], ""),
             (&["public/index.html"], "public"),
             (&["public/index.php/not-a-file"], ""),
+            (&["pub/index.php", "index.php"], "pub"),
+            (&["webroot/index.php", "index.php"], "webroot"),
+            (&["www/index.php", "composer.json.dist"], "www"),
+            (&["www/index.php", "index.php"], ""),
+            (&["htdocs/index.php"], "htdocs"),
+            (&["html/index.php"], "html"),
         ] {
             assert_eq!(root_of(&project(files)), expected, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn projects_that_are_public_as_a_whole() {
+        for (files, expected) in [
+            (&["index.php", "composer.json"][..], &[][..]),
+            (&["index.php", "vendor/autoload.php"], &["vendor"]),
+            (&["composer.json", "node_modules/x/package.json"], &["composer.json", "node_modules"]),
+        ] {
+            assert_eq!(project_in(project(files).path()), expected, "{files:?}");
         }
     }
 

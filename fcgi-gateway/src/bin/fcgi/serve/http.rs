@@ -9,6 +9,7 @@ use fcgi_gateway::server::{Config, Listener, Server, Tls};
 use fcgi_proto::cgi::TrustedProxies;
 use serde::Deserialize;
 
+use super::endpoint::{Endpoint, HostPort};
 use super::error::ServeError;
 use super::open_files;
 use super::port;
@@ -26,8 +27,8 @@ pub(crate) struct HttpArgs {
     ///
     /// Port 0 takes a free one. Sockets that systemd passes on come before the default.
     #[arg(long, value_name = "ADDR", env = "FCGI_LISTEN", hide_env_values = true)]
-    #[serde(deserialize_with = "value::texts")]
-    pub(crate) listen: Option<Vec<String>>,
+    #[serde(deserialize_with = "value::some_texts")]
+    pub(crate) listen: Option<Vec<Endpoint>>,
 
     /// Speak HTTPS with this certificate and its chain, a PEM file; read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -43,7 +44,8 @@ pub(crate) struct HttpArgs {
 
     /// With HTTPS: listen here as well, and redirect everybody to the HTTPS address
     #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) redirect_from: Option<String>,
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) redirect_from: Option<HostPort>,
 
     /// Believe what proxies in this network say about the client (192.0.2.0/24, an address, or `unix`); may be given
     /// several times
@@ -204,7 +206,8 @@ impl HttpArgs {
         if let Some(address) = &self.redirect_from {
             let to = listeners.iter().find_map(|listener| listener.local_addr().ok());
             let port = to.map_or(443, |address| address.port());
-            listeners.push(bind(address).await?.redirect_to_https(port));
+            let from = Endpoint::Port(address.clone());
+            listeners.push(bind(&from).await?.redirect_to_https(port));
         }
         if let Some(proxies) = self.introducing() {
             listeners = listeners
@@ -221,13 +224,10 @@ impl HttpArgs {
         Ok((server.config(self.config().max_connections(max_clients)), tls))
     }
 
-    /// Finds what would keep it from listening, without a port: what does not fit together, addresses that are none, and
-    /// certificates that cannot be used.
+    /// Finds what would keep it from listening, without a port: what does not fit together, and certificates that cannot be
+    /// used.
     pub(crate) fn check(&self) -> Result<(), ServeError> {
         self.check_together()?;
-        self.listen.iter().flatten().chain(&self.redirect_from).try_for_each(|address| {
-            if address.starts_with("unix:") { Ok(()) } else { value::check_address(address) }
-        })?;
         self.tls().map(drop)
     }
 
@@ -261,13 +261,12 @@ impl HttpArgs {
 
     /// The hosts that are listened on, for a certificate.
     fn names(&self) -> Vec<String> {
-        let addresses =
-            self.listen.iter().flatten().filter(|address| !address.starts_with("unix:"));
-        let hosts = addresses.filter_map(|address| Some(address.rsplit_once(':')?.0));
-        hosts
-            .map(|host| host.trim_matches(['[', ']']).to_owned())
-            .filter(|host| !host.is_empty())
-            .collect()
+        let endpoints = self.listen.iter().flatten();
+        let hosts = endpoints.filter_map(|endpoint| match endpoint {
+            Endpoint::Port(address) => Some(address.host().to_owned()),
+            Endpoint::Unix(_) => None,
+        });
+        hosts.collect()
     }
 
     fn config(&self) -> Config {
@@ -358,12 +357,12 @@ impl HttpArgs {
     }
 }
 
-async fn bind(address: &str) -> Result<Listener, ServeError> {
-    let listening = match address.strip_prefix("unix:") {
-        Some(path) => Listener::bind_unix(path),
-        None => Listener::bind(address).await,
+async fn bind(endpoint: &Endpoint) -> Result<Listener, ServeError> {
+    let listening = match endpoint {
+        Endpoint::Unix(path) => Listener::bind_unix(path),
+        Endpoint::Port(address) => Listener::bind(address.as_str()).await,
     };
-    listening.map_err(|source| listen_error(address, source))
+    listening.map_err(|source| listen_error(&endpoint.to_string(), source))
 }
 
 fn listen_error(address: &str, source: io::Error) -> ServeError {

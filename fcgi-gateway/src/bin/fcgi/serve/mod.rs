@@ -10,6 +10,7 @@ mod account;
 mod check;
 mod config;
 mod dev;
+mod endpoint;
 mod error;
 mod guess;
 mod http;
@@ -181,6 +182,7 @@ async fn serve(
                 let changed = async {
                     let (config, sites) = args.load()?;
                     started_with.settings.warn_of_restart(&config.settings);
+                    warn_of_doubts(&sites);
                     // Proxies that cannot be read would else be forgotten, and every client be the proxy.
                     config.settings.http.check_together()?;
                     let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
@@ -213,8 +215,15 @@ fn greet(server: &Server, sites: &[Site], running: &Running) {
             "running as root; better give up its rights with --user, or run it as the user of the site"
         );
     }
+    warn_of_doubts(sites);
     let addresses = server.listeners().iter().map(ToString::to_string).collect::<Vec<_>>();
     let _ = print_greeting(&addresses.join(" and "), sites, running);
+}
+
+fn warn_of_doubts(sites: &[Site]) {
+    for doubt in sites.iter().flat_map(Site::doubts) {
+        tracing::warn!("{doubt}");
+    }
 }
 
 fn print_greeting(addresses: &str, sites: &[Site], running: &Running) -> io::Result<()> {

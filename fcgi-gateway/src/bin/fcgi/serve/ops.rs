@@ -12,7 +12,7 @@ use fcgi_gateway::server::{Config, Server};
 use fcgi_gateway::sites::Table;
 use fcgi_gateway::{Builder, Gateway};
 use rustix::fs::Access;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -20,8 +20,9 @@ use tokio::task::JoinHandle;
 
 use super::account::Account;
 use super::dev::DevPage;
+use super::endpoint::HostPort;
 use super::error::ServeError;
-use super::value;
+use super::value::{self, Amount};
 
 /// Settings of running it: `[ops]` in the file.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -39,7 +40,8 @@ pub(crate) struct OpsArgs {
 
     /// Answer /healthz, /readyz and /metrics (Prometheus) here, for the operator's network alone
     #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) ops_listen: Option<String>,
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) ops_listen: Option<HostPort>,
 
     /// Write a line for every request to this file, - for standard output; SIGUSR1 and SIGHUP open it again
     #[arg(long, value_name = "FILE")]
@@ -66,7 +68,8 @@ pub(crate) struct OpsArgs {
 
     /// Where --dev shows its page [default: 127.0.0.1:8079, or a free port if that is taken]
     #[arg(long, value_name = "HOST:PORT", hide_short_help = true)]
-    pub(crate) dev_listen: Option<String>,
+    #[serde(deserialize_with = "value::text")]
+    pub(crate) dev_listen: Option<HostPort>,
 }
 
 impl OpsArgs {
@@ -86,7 +89,6 @@ impl OpsArgs {
 
     /// Finds what would keep it from starting, without a port or a file.
     pub(super) fn check(&self) -> Result<(), ServeError> {
-        self.ops_listen.as_deref().map_or(Ok(()), value::check_address)?;
         self.user.as_ref().map(Account::look_up).transpose()?;
         match &self.access_log {
             Some(path) if path.as_os_str() != "-" => {
@@ -154,7 +156,7 @@ impl Ops {
             ops.port = Some(Port::open(address).await?);
         }
         if args.dev.unwrap_or(false) {
-            ops.dev = Some(DevPage::open(args.dev_listen.as_deref(), site).await?);
+            ops.dev = Some(DevPage::open(args.dev_listen.as_ref(), site).await?);
         }
         Ok(ops)
     }
@@ -232,9 +234,9 @@ impl Ops {
 }
 
 impl Port {
-    async fn open(address: &str) -> Result<Self, ServeError> {
-        let listen_error = |source| ServeError::OpsListen { address: address.to_owned(), source };
-        let server = Server::bind(address).await.map_err(listen_error)?;
+    async fn open(address: &HostPort) -> Result<Self, ServeError> {
+        let listen_error = |source| ServeError::OpsListen { address: address.to_string(), source };
+        let server = Server::bind(address.as_str()).await.map_err(listen_error)?;
         let local = server.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!("health and metrics at http://{local}/readyz and http://{local}/metrics");
         let metrics = Metrics::new();
@@ -291,28 +293,21 @@ impl Threads {
     const MOST: usize = 256;
 }
 
-impl TryFrom<usize> for Threads {
-    type Error = String;
-
-    fn try_from(threads: usize) -> Result<Self, String> {
-        match threads {
-            1..=Self::MOST => Ok(Self(threads)),
-            _ => Err(format!("expected a number of threads from 1 to {}", Self::MOST)),
-        }
-    }
+impl Amount for Threads {
+    const EXPECTED: &str = "a number of threads from 1 to 256";
 }
 
 impl FromStr for Threads {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // What is no number at all is out of range too.
-        Self::try_from(text.parse().unwrap_or(0))
+        let threads = text.parse().ok().filter(|threads| (1..=Self::MOST).contains(threads));
+        threads.map(Self).ok_or_else(|| format!("expected {}", Self::EXPECTED))
     }
 }
 
 impl<'de> Deserialize<'de> for Threads {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(usize::deserialize(deserializer)?).map_err(de::Error::custom)
+        value::amount(deserializer)
     }
 }

@@ -58,6 +58,12 @@ fn named(host: &Host, common: &Settings) -> Result<Site, ServeError> {
     }
     let mut settings = common.clone();
     if host.folder.is_some() {
+        if host.site.root.is_some() {
+            return Err(ServeError::Config(format!(
+                "the [[host]] {} has a folder, whose public folder is guessed, and a site.root, which is that folder: say one",
+                names.join(", ")
+            )));
+        }
         settings.site.root = None;
     }
     settings.site = host.site.clone().or(settings.site);
@@ -86,6 +92,22 @@ impl Site {
         let root = std::path::absolute(&root).map_err(ServeError::Runtime)?;
         let front_controller = guess::front_controller(&root);
         Ok(Self { names, root, reason, front_controller, settings })
+    }
+
+    /// What of the settings is possible and yet hardly meant.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let mut doubts = self.settings.site.doubts(&self.root);
+        doubts.append(&mut self.settings.upstream.doubts());
+        let project = guess::project_in(&self.root);
+        if !project.is_empty() {
+            doubts.push(format!(
+                "{} in {}: the whole project is public, so that anybody can fetch its files and run its scripts; --root says \
+                 which folder is to be",
+                project.join(" and "),
+                self.root.display()
+            ));
+        }
+        doubts
     }
 
     pub(super) fn wanted(&self) -> Wanted {

@@ -34,18 +34,18 @@ pub(crate) struct SiteArgs {
     /// Name to try in a folder; the first script among them is the front controller. Repeatable
     /// [default: index.php, index.html]
     #[arg(long, value_name = "NAME")]
-    #[serde(deserialize_with = "value::texts")]
+    #[serde(deserialize_with = "value::some_texts")]
     pub(crate) index: Option<Vec<String>>,
 
     /// What to try for an address, in order: {path}, {path}/, {path}.html, and in the end /a/script or =404. Repeatable
     /// [default: {path}, {path}/, the front controller]
     #[arg(long, value_name = "PATTERN", hide_short_help = true)]
-    #[serde(deserialize_with = "value::texts")]
+    #[serde(deserialize_with = "value::some_texts")]
     pub(crate) try_files: Option<Vec<String>>,
 
     /// Ending of scripts, and where an address is split into script and PATH_INFO. Repeatable [default: .php]
     #[arg(long, value_name = "ENDING", hide_short_help = true)]
-    #[serde(deserialize_with = "value::texts")]
+    #[serde(deserialize_with = "value::some_texts")]
     pub(crate) split: Option<Vec<String>>,
 
     /// Variable for PHP (in $_SERVER) in place of what it would be; NAME alone leaves it out. Repeatable
@@ -125,6 +125,30 @@ impl SiteArgs {
             rules = rules.try_files(patterns).map_err(|error| said(&error))?;
         }
         Ok(rules)
+    }
+
+    /// What is not in the document root, though it is to answer.
+    pub(super) fn doubts(&self, root: &Path) -> Vec<String> {
+        let is_there = |name: &str| root.join(name.trim_start_matches('/')).exists();
+        let mut doubts = Vec::new();
+        if let Some(names) =
+            self.index.as_ref().filter(|names| !names.iter().any(|name| is_there(name)))
+        {
+            doubts.push(format!(
+                "{} has none of the index names {}",
+                root.display(),
+                names.join(", ")
+            ));
+        }
+        let scripts = self.try_files.iter().flatten().filter_map(|pattern| {
+            // Before a query and without variables it is a path.
+            let path = pattern.split('?').next()?;
+            (path.starts_with('/') && !path.contains(['{', '$'])).then_some(path)
+        });
+        for script in scripts.filter(|script| !is_there(script)) {
+            doubts.push(format!("{} has no {script}, which try-files ends with", root.display()));
+        }
+        doubts
     }
 
     fn php_settings(&self) -> Result<PhpSettings, ServeError> {

@@ -3,7 +3,9 @@
 use core::str::FromStr;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
+use serde::de::Deserializer;
+
+use super::value::{self, Amount};
 
 /// A number of bytes: `65536`, `64K`, `128M`, `2G`; a K is 1024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +28,18 @@ impl FromStr for Size {
             Some(b'g' | b'G') => (&text[..text.len() - 1], 1 << 30),
             _ => (text, 1),
         };
-        let number: u64 =
-            digits.parse().map_err(|_| "expected a size such as 65536, 64K or 128M")?;
+        let number: u64 = digits.parse().map_err(|_| format!("expected {}", Self::EXPECTED))?;
         number.checked_mul(factor).map(Self).ok_or_else(|| "this size is too large".to_owned())
     }
 }
 
+impl Amount for Size {
+    const EXPECTED: &str = "a size such as 65536, 64K or 128M";
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Bytes(u64),
-            Text(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Bytes(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(de::Error::custom),
-        }
+        value::amount(deserializer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The side of the application: PHP-FPM and the connections to it.
 
-use core::num::NonZeroU16;
+use core::num::{NonZeroU16, NonZeroUsize};
 use core::str::FromStr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(crate) struct UpstreamArgs {
         hide_env_values = true,
         value_delimiter = ','
     )]
-    #[serde(deserialize_with = "value::texts")]
+    #[serde(deserialize_with = "value::some_texts")]
     pub(crate) fpm: Option<Vec<Address>>,
 
     /// Which PHP to use without --fpm: any, own (started though another one runs), or the path of a php-fpm or php-cgi
@@ -52,7 +52,7 @@ pub(crate) struct UpstreamArgs {
     /// Most connections to each address of PHP; more requests wait [default: 128]
     #[arg(long, value_name = "COUNT", hide_short_help = true)]
     #[serde(deserialize_with = "value::count")]
-    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// Connections to keep at each address while idle, each of which holds a worker of PHP, where more are kept for 20 ms;
     /// 0 keeps none [default: 4]
@@ -93,6 +93,7 @@ pub(crate) struct UpstreamArgs {
 
     /// Let scripts send files of this folder by `X-Sendfile: /FOLDER/...`; may be given several times
     #[arg(long, value_name = "FOLDER", hide_short_help = true)]
+    #[serde(deserialize_with = "value::texts")]
     pub(crate) sendfile: Option<Vec<PathBuf>>,
 }
 
@@ -131,10 +132,23 @@ impl UpstreamArgs {
         self.sendfile.iter().flatten().fold(gateway, Builder::sendfile)
     }
 
+    /// What can hardly be meant.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if let (Some(idle), Some(most)) = (self.max_idle, self.max_connections) {
+            if idle > most.get() {
+                doubts.push(format!(
+                    "max-idle is {idle}, and there are only {most} connections (max-connections)"
+                ));
+            }
+        }
+        doubts
+    }
+
     fn pool(&self) -> PoolConfig {
         let mut pool = fcgi_gateway::default_pool();
         if let Some(count) = self.max_connections {
-            pool = pool.max_connections(count);
+            pool = pool.max_connections(count.get());
         }
         if let Some(count) = self.max_idle {
             pool = pool.max_idle(count);

@@ -8,42 +8,59 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::error::ServeError;
-
-/// Whether something can be listened on may depend on the moment; whether it is an address does not.
-pub(super) fn check_address(address: &str) -> Result<(), ServeError> {
-    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(_)) => Ok(()),
-        _ => Err(ServeError::Config(format!(
-            "cannot listen on {address:?}; expected HOST:PORT, such as 127.0.0.1:8080"
-        ))),
-    }
-}
-
 /// A time in whole or fractional seconds: `30`, `0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seconds(pub(crate) Duration);
-
-impl Seconds {
-    fn new(seconds: f64) -> Result<Self, String> {
-        let time = Duration::try_from_secs_f64(seconds);
-        time.map(Self).map_err(|_| "expected a number of seconds that is not negative".to_owned())
-    }
-}
 
 impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seconds = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
-        Self::new(seconds)
+        let seconds = text.parse::<f64>().ok();
+        let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        time.map(Self).ok_or_else(|| format!("expected {}", Self::EXPECTED))
     }
+}
+
+impl Amount for Seconds {
+    const EXPECTED: &str = "a number of seconds that is not negative, such as 30 or 0.5";
 }
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+        amount(deserializer)
+    }
+}
+
+/// What is a number, or a text that begins with one.
+pub(crate) trait Amount: FromStr<Err: fmt::Display> {
+    const EXPECTED: &str;
+}
+
+/// Reads an amount from a number or a text, as the flag reads it.
+pub(crate) fn amount<'de, D: Deserializer<'de>, T: Amount>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(AmountVisitor(PhantomData))
+}
+
+struct AmountVisitor<T>(PhantomData<T>);
+
+impl<T: Amount> Visitor<'_> for AmountVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(|error| E::custom(format_args!("{text:?}: {error}")))
     }
 }
 
@@ -63,6 +80,19 @@ where
     T: FromStr<Err: fmt::Display>,
 {
     deserializer.deserialize_any(OneOrMany(PhantomData)).map(Some)
+}
+
+/// The same where none at all would mean nothing.
+pub(crate) fn some_texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let values = deserializer.deserialize_any(OneOrMany(PhantomData))?;
+    if values.is_empty() {
+        return Err(de::Error::custom("an empty list; leave the key out for the default"));
+    }
+    Ok(Some(values))
 }
 
 struct OneOrMany<T>(PhantomData<T>);

@@ -29,6 +29,7 @@ use tower_service::Service;
 use self::feed::Feed;
 use self::history::History;
 use self::pools::Pools;
+use super::endpoint::HostPort;
 use super::error::ServeError;
 
 /// The page and its port, until it is dropped.
@@ -41,9 +42,9 @@ pub(super) struct DevPage {
 
 impl DevPage {
     /// Listens at the address, or without one at the usual port of this machine, or if that is taken at any free one.
-    pub(super) async fn open(address: Option<&str>, site: String) -> Result<Self, ServeError> {
+    pub(super) async fn open(address: Option<&HostPort>, site: String) -> Result<Self, ServeError> {
         let listening = match address {
-            Some(address) => Server::bind(address).await,
+            Some(address) => Server::bind(address.as_str()).await,
             None => match Server::bind((Ipv4Addr::LOCALHOST, USUAL_PORT)).await {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     Server::bind((Ipv4Addr::LOCALHOST, 0)).await
@@ -52,7 +53,7 @@ impl DevPage {
             },
         };
         let server = listening.map_err(|source| ServeError::DevListen {
-            address: address.unwrap_or("127.0.0.1").to_owned(),
+            address: address.map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string),
             source,
         })?;
         let address = server.local_addr().map_err(ServeError::Runtime)?;
