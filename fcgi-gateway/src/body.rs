@@ -2,15 +2,17 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_http::compression::CompressionBody;
-use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use crate::BoxError;
+use crate::files::FileBody;
 use crate::observe::{Outcome, Watch};
+use crate::outlet::Outlet;
 use crate::proxy::Streamed;
 
 pin_project! {
@@ -43,7 +45,7 @@ pin_project! {
         /// Nothing is sent, and nothing is said about what a GET would have sent.
         Absent,
         Full { data: Option<Bytes> },
-        File { #[pin] file: ServeFileSystemResponseBody },
+        File { #[pin] file: FileBody },
         App { app: Streamed },
         /// Any other, compressed.
         Compressed { body: Pin<Box<CompressionBody<Body>>> },
@@ -63,7 +65,7 @@ impl Body {
         Self::new(Source::Full { data: Some(data).filter(|data| !data.is_empty()) })
     }
 
-    pub(crate) const fn file(file: ServeFileSystemResponseBody) -> Self {
+    pub(crate) const fn file(file: FileBody) -> Self {
         Self::new(Source::File { file })
     }
 
@@ -80,6 +82,13 @@ impl Body {
         self.watch = watch;
         if http_body::Body::is_end_stream(self) {
             self.end(Outcome::Complete);
+        }
+    }
+
+    /// See [`FileBody::send_by`]; nothing happens when it is no file.
+    pub(crate) fn send_by(&mut self, outlet: &Arc<Outlet>) {
+        if let Source::File { file } = &mut self.source {
+            file.send_by(outlet);
         }
     }
 

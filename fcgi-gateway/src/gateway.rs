@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fcgi_proto::cgi::TrustedProxies;
 use fcgi_proto::cgi::proxies::Forwarding;
 use fcgi_proto::cgi::script::percent_decode;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
@@ -20,15 +20,16 @@ use tower_service::Service;
 use crate::builder::Builder;
 use crate::check;
 use crate::compress::compress;
-use crate::files::Files;
+use crate::files::Looking;
 use crate::folder::{Folder, Release};
-use crate::handoff::{Found, Handoff};
+use crate::handoff::Handoff;
 use crate::inbound::Inbound;
 use crate::mount::{self, OriginalUri};
 use crate::observe::{Context, Counted, Identify, Observers, RequestId, TraceContext, Watch};
 use crate::pages::{Failure, Page};
 use crate::proxy::{self, Answer, Place, ReadAhead, Variables};
 use crate::routing::{Route, Rules, Script};
+use crate::sending::{send_file, send_instead};
 use crate::upstream::Upstreams;
 use crate::{Body, BoxError, Connection};
 
@@ -259,13 +260,14 @@ impl Inner {
         let release = folder.current();
         let Release { root, files } = &*release;
         let path = parts.uri.path();
-        Ok(match rules.route(path, root) {
+        let (route, opened) = Looking::new(root, files).route(rules, path);
+        Ok(match route {
             Route::Script(script) | Route::FrontController(script) => {
                 let Script { script_name, path_info } = &script;
                 let place = Place { root: Some(root.path()), script_name, path_info };
                 return proxy::pass(self, parts, body, place, context).await;
             }
-            Route::Static(file) => Answer::Response(send_file(files, parts, &file).await?),
+            Route::Static(file) => Answer::Response(send_file(files, parts, &file, opened).await?),
             Route::RedirectToSlash(location) => {
                 let location = format!("{}{location}", mount::prefix(parts));
                 Answer::Response(redirect(location, parts.uri.query())?)
@@ -335,49 +337,6 @@ fn redirect_within(parts: &Parts, target: &str) -> Result<Parts, Page> {
         redirected.headers.insert(header::HOST, host);
     }
     Ok(redirected)
-}
-
-/// The file that a script named, with the headers of that script.
-async fn send_instead(
-    found: &Found<'_>,
-    parts: &Parts,
-    headers: HeaderMap,
-) -> Result<Response<Body>, Page> {
-    let mut parts = parts.clone();
-    if parts.method != Method::HEAD {
-        parts.method = Method::GET;
-    }
-    let mut response = send_file(found.files, &parts, &found.path).await?;
-    let to = response.headers_mut();
-    for name in headers.keys() {
-        to.remove(name);
-    }
-    for (name, value) in &headers {
-        to.append(name, value.clone());
-    }
-    Ok(response)
-}
-
-async fn send_file(files: &Files, parts: &Parts, path: &str) -> Result<Response<Body>, Page> {
-    let response = files.send(&parts.method, &parts.headers, path).await.map_err(|error| {
-        match error.kind() {
-            // It went away after it was looked for, or is not ours to read: a client learns no difference.
-            std::io::ErrorKind::NotFound => Page::NOT_FOUND,
-            std::io::ErrorKind::PermissionDenied => {
-                tracing::warn!(path, %error, "a file of the site may not be read");
-                Page::NOT_FOUND
-            }
-            _ => {
-                tracing::error!(path, %error, "cannot read a file");
-                Page::INTERNAL
-            }
-        }
-    })?;
-    match response.status() {
-        StatusCode::METHOD_NOT_ALLOWED => Err(Page::BAD_METHOD),
-        StatusCode::NOT_FOUND => Err(Page::NOT_FOUND),
-        _ => Ok(response.map(Body::file)),
-    }
 }
 
 fn redirect(mut location: String, query: Option<&str>) -> Result<Response<Body>, Page> {

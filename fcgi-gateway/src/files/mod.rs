@@ -6,6 +6,8 @@
 //! running as root, that only those are sent which the site's owner or everybody may read.
 
 mod access;
+mod body;
+mod looking;
 mod range;
 mod reading;
 mod regular;
@@ -18,9 +20,11 @@ use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use tower_http::services::ServeDir;
-use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
+use tower_http::services::fs::DefaultServeDirFallback;
 
-use self::regular::{RegularFiles, Site};
+pub(crate) use self::body::FileBody;
+pub(crate) use self::looking::{Looking, Opened};
+use self::regular::{RegularFile, RegularFiles, Site};
 use crate::root::Root;
 use crate::routing::percent_encode;
 
@@ -35,14 +39,29 @@ impl Files {
         Self { site: Arc::new(Site::new(root)) }
     }
 
-    /// For one request for the file at this path.
-    fn serve(&self, path: &str) -> ServeDir<DefaultServeDirFallback, RegularFiles> {
-        let root = self.site.root.path();
+    /// The answer to one request for the file at this path, which may be open already.
+    async fn call(
+        &self,
+        path: &str,
+        open: Option<RegularFile>,
+        request: Request<Empty<Bytes>>,
+    ) -> io::Result<Response<FileBody>> {
         let files = RegularFiles::new(&self.site);
+        let answer = self.serve(path, open, &files).try_call(request).await?;
+        Ok(FileBody::new(answer, files.given()))
+    }
+
+    fn serve(
+        &self,
+        path: &str,
+        open: Option<RegularFile>,
+        files: &RegularFiles,
+    ) -> ServeDir<DefaultServeDirFallback, RegularFiles> {
+        let root = self.site.root.path();
         // A small file is not to hold a buffer for a large one until its client has taken it.
-        let len = files.open_ahead(root.join(path.trim_start_matches('/')));
+        let len = files.open_ahead(root.join(path.trim_start_matches('/')), open);
         let piece = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(LARGEST_PIECE);
-        ServeDir::with_backend(root, files)
+        ServeDir::with_backend(root, files.clone())
             .with_buf_chunk_size(piece.clamp(1, LARGEST_PIECE))
             .append_index_html_on_directories(false)
             .precompressed_br()
@@ -52,13 +71,15 @@ impl Files {
 
     /// Answers a request for the file at `path` below the root, which routing found to be one.
     ///
-    /// Methods other than GET and HEAD give 405. An error is the disk's.
+    /// `opened` is what [`Looking`] found there. Methods other than GET and HEAD give 405. An error is the disk's.
     pub(crate) async fn send(
         &self,
         method: &Method,
         headers: &HeaderMap,
         path: &str,
-    ) -> io::Result<Response<ServeFileSystemResponseBody>> {
+        opened: Option<Box<Opened>>,
+    ) -> io::Result<Response<FileBody>> {
+        let open = opened.map(|opened| opened.file);
         let mut request = new_request(method, path)?;
         for name in PASSED_ON {
             if let Some(value) = headers.get(&name) {
@@ -70,15 +91,15 @@ impl Files {
             if self.may_be_partial(headers, path).await? {
                 let whole = request.clone();
                 request.headers_mut().insert(header::RANGE, range.clone());
-                let part = self.serve(path).try_call(request).await?;
+                let part = self.call(path, open, request).await?;
                 if part.status() == StatusCode::RANGE_NOT_SATISFIABLE && range::is_suffix(&range) {
                     // The last 99 bytes of a file of 10 are the whole of it.
-                    return self.serve(path).try_call(whole).await;
+                    return self.call(path, None, whole).await;
                 }
                 return Ok(part);
             }
         }
-        self.serve(path).try_call(request).await
+        self.call(path, open, request).await
     }
 
     /// `If-Range` (RFC 9110, 13.1.5): a part only makes sense of the file the client already has.
@@ -90,7 +111,7 @@ impl Files {
         if let Some(encodings) = headers.get(header::ACCEPT_ENCODING) {
             request.headers_mut().insert(header::ACCEPT_ENCODING, encodings.clone());
         }
-        let head = self.serve(path).try_call(request).await?;
+        let head = self.call(path, None, request).await?;
         let validators = [header::ETAG, header::LAST_MODIFIED];
         Ok(validators.iter().any(|name| head.headers().get(name) == Some(condition)))
     }
@@ -144,7 +165,7 @@ mod tests {
                 headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
             let headers = headers.collect::<HeaderMap>();
             let (parts, body) =
-                self.files.send(&method, &headers, "/a b.css").await.unwrap().into_parts();
+                self.files.send(&method, &headers, "/a b.css", None).await.unwrap().into_parts();
             Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
         }
     }
@@ -169,7 +190,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_opened_ahead_is_sent() {
         let fixture = fixture();
-        let mut serve = fixture.files.serve("/a b.css");
+        let files = RegularFiles::new(&fixture.files.site);
+        let mut serve = fixture.files.serve("/a b.css", None, &files);
         let place = fixture.folder.path().join("a b.css");
         std::fs::remove_file(&place).unwrap();
         std::fs::write(&place, "another, and longer").unwrap();
@@ -183,7 +205,8 @@ mod tests {
         let fixture = fixture();
         for len in [0, 1, 1000, LARGEST_PIECE, 2 * LARGEST_PIECE + 1] {
             std::fs::write(fixture.folder.path().join("x.bin"), vec![b'x'; len]).unwrap();
-            let sent = fixture.files.send(&Method::GET, &HeaderMap::new(), "/x.bin").await.unwrap();
+            let sent =
+                fixture.files.send(&Method::GET, &HeaderMap::new(), "/x.bin", None).await.unwrap();
             let mut body = sent.into_body();
             let mut left = len;
             while let Some(frame) = body.frame().await {
@@ -285,7 +308,7 @@ mod tests {
         let mode = rustix::fs::Mode::from_bits_retain(0o644);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         let error = Files::new(Root::open(folder.path(), Symlinks::default()).unwrap())
-            .send(&Method::GET, &HeaderMap::new(), "/fifo.txt")
+            .send(&Method::GET, &HeaderMap::new(), "/fifo.txt", None)
             .await
             .map(|_| ())
             .unwrap_err();

@@ -33,6 +33,10 @@ impl Reading {
         Self { file: Arc::new(file), position: 0, len, waiting: None, ahead: Bytes::new() }
     }
 
+    pub(super) const fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.ahead.has_remaining() {
@@ -91,7 +95,7 @@ impl Reading {
 
 /// Reads what is in memory; `None` when none of it is, or when the system or this file system cannot tell.
 #[cfg(target_os = "linux")]
-fn read_now(file: &File, buf: &mut [u8], position: u64) -> Option<io::Result<usize>> {
+pub(super) fn read_now(file: &File, buf: &mut [u8], position: u64) -> Option<io::Result<usize>> {
     use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
     let read = retry_on_intr(|| {
         preadv2(file, &mut [io::IoSliceMut::new(buf)], position, ReadWriteFlags::NOWAIT)
@@ -103,7 +107,7 @@ fn read_now(file: &File, buf: &mut [u8], position: u64) -> Option<io::Result<usi
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_now(_file: &File, _buf: &mut [u8], _position: u64) -> Option<io::Result<usize>> {
+pub(super) fn read_now(_file: &File, _buf: &mut [u8], _position: u64) -> Option<io::Result<usize>> {
     None
 }
 

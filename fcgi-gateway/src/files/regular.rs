@@ -4,14 +4,16 @@ use core::future::{Ready, ready};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use tower_http::services::fs::{self, Backend};
 
 use super::access;
 use super::reading::Reading;
 use crate::root::Root;
+use crate::routing::Kind;
 
 /// The files below a document root.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ impl Site {
     fn open(&self, path: &Path) -> io::Result<RegularFile> {
         let opened = match open_without_links(path) {
             // The system vouches for the whole way at once, where looking at each link takes a call for each folder.
-            Some(file) => RegularFile::new(file)?,
-            None => {
+            Ok(file) => RegularFile::new(file)?,
+            Err(_) => {
                 let opened = RegularFile::new(open(path)?)?;
                 if !self.root.leads_to(path, &opened.metadata) {
                     return Err(io::Error::from(io::ErrorKind::NotFound));
@@ -38,11 +40,34 @@ impl Site {
                 opened
             }
         };
-        // Root may read everything; the site's visitors may not.
-        if self.is_privileged {
-            access::check(self.root.path(), path, &opened.metadata)?;
-        }
+        self.check_access(path, &opened)?;
         Ok(opened)
+    }
+
+    /// Root may read everything; the site's visitors may not.
+    fn check_access(&self, path: &Path, opened: &RegularFile) -> io::Result<()> {
+        match self.is_privileged {
+            true => access::check(self.root.path(), path, &opened.metadata),
+            false => Ok(()),
+        }
+    }
+
+    /// What is at a place to which no link leads, with the file if it is one that may be sent; `None` where only a look at
+    /// each step of the way can tell.
+    pub(super) fn look_at(&self, path: &Path) -> Option<(Kind, Option<RegularFile>)> {
+        let file = match open_without_links(path) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some((Kind::Missing, None)),
+            Err(_) => return None,
+        };
+        let metadata = file.metadata().ok()?;
+        if metadata.is_dir() {
+            return Some((Kind::Folder, None));
+        }
+        let file = RegularFile::of(file, metadata).ok()?;
+        // Whoever sends it looks again, and says why it may not be sent.
+        let may_be_sent = self.check_access(path, &file).is_ok();
+        Some((Kind::File, may_be_sent.then_some(file)))
     }
 }
 
@@ -53,31 +78,48 @@ impl Site {
 #[derive(Clone, Debug)]
 pub(super) struct RegularFiles {
     site: Arc<Site>,
-    opened: Arc<Mutex<Option<(PathBuf, RegularFile)>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is open and was not asked for yet.
+    opened: Option<(PathBuf, RegularFile)>,
+    /// What was given out last, to be sent.
+    given: Option<Arc<File>>,
 }
 
 impl RegularFiles {
     pub(super) fn new(site: &Arc<Site>) -> Self {
-        Self { site: Arc::clone(site), opened: Arc::default() }
+        Self { site: Arc::clone(site), state: Arc::default() }
     }
 
-    /// Opens the file that is to be asked for, if it may be, and says how long it is.
-    pub(super) fn open_ahead(&self, path: PathBuf) -> Option<u64> {
-        self.look_at(path).ok().map(|metadata| metadata.len())
+    /// The file that was opened last: the one that is sent, if any is.
+    pub(super) fn given(&self) -> Option<Arc<File>> {
+        self.state().given.clone()
     }
 
-    /// What a file is. It stays open for whoever takes it next.
-    fn look_at(&self, path: PathBuf) -> io::Result<Metadata> {
-        let file = self.take(&path)?;
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the file that is to be asked for, if it may be and is not `open` yet, and says how long it is.
+    pub(super) fn open_ahead(&self, path: PathBuf, open: Option<RegularFile>) -> Option<u64> {
+        let file = open.or_else(|| self.site.open(&path).ok())?;
+        Some(self.keep(path, file).len())
+    }
+
+    /// Keeps a file open for whoever asks for it next, and says what it is.
+    fn keep(&self, path: PathBuf, file: RegularFile) -> Metadata {
         let metadata = file.metadata.clone();
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, file));
-        Ok(metadata)
+        self.state().opened = Some((path, file));
+        metadata
     }
 
     /// Takes the file that is open already, or opens it.
     fn take(&self, path: &Path) -> io::Result<RegularFile> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        match opened.take_if(|(known, _)| known == path) {
+        // Bytes, as comparing paths part by part takes longer.
+        match self.state().opened.take_if(|(known, _)| known.as_os_str() == path.as_os_str()) {
             Some((_, file)) => Ok(file),
             None => self.site.open(path),
         }
@@ -91,24 +133,26 @@ impl Backend for RegularFiles {
     type MetadataFuture = Ready<io::Result<Metadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        ready(self.take(&path))
+        ready(self.take(&path).inspect(|file| {
+            self.state().given = Some(Arc::clone(file.reading.file()));
+        }))
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        ready(self.look_at(path))
+        ready(self.take(&path).map(|file| self.keep(path, file)))
     }
 }
 
-/// Opens what is there if no symbolic link leads to it; `None` if one does, and for any error.
+/// Opens what is there if no symbolic link leads to it.
 #[cfg(target_os = "linux")]
-fn open_without_links(path: &Path) -> Option<File> {
+fn open_without_links(path: &Path) -> Result<File, Errno> {
     use rustix::fs::{CWD, ResolveFlags, openat2};
-    openat2(CWD, path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
+    openat2(CWD, path, FLAGS, Mode::empty(), ResolveFlags::NO_SYMLINKS).map(File::from)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_without_links(_path: &Path) -> Option<File> {
-    None
+fn open_without_links(_path: &Path) -> Result<File, Errno> {
+    Err(Errno::NOSYS)
 }
 
 /// Opens what is there, by links as well.
@@ -128,7 +172,11 @@ pub(super) struct RegularFile {
 
 impl RegularFile {
     fn new(file: File) -> io::Result<Self> {
-        let metadata = File::metadata(&file)?;
+        let metadata = file.metadata()?;
+        Self::of(file, metadata)
+    }
+
+    fn of(file: File, metadata: Metadata) -> io::Result<Self> {
         if !metadata.is_file() {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         }
@@ -172,7 +220,7 @@ mod tests {
                 let opened = site.open(&place);
                 assert_eq!(opened.is_ok(), !is_link || are_followed, "{symlinks:?} {place:?}");
                 #[cfg(target_os = "linux")]
-                assert!(!is_link || open_without_links(&place).is_none(), "{place:?}");
+                assert!(!is_link || open_without_links(&place).is_err(), "{place:?}");
             }
         }
     }

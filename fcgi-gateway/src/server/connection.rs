@@ -26,7 +26,8 @@ use super::activity::{Activity, Verdict};
 use super::proxy_protocol;
 use super::redirect::Redirect;
 use super::service::{RequestBody, Watched};
-use super::socket::{Socket, Stream};
+use super::socket::Socket;
+use super::stream::Stream;
 use super::streams::Streams;
 use crate::observe::Observers;
 use crate::{BoxError, Connection};
@@ -67,6 +68,8 @@ impl Accepted {
             }
         }
         let Patience { activity, config, connection, .. } = &patience;
+        // Under TLS other bytes are written than those of the answers.
+        let outlet = tls.is_none().then(|| stream.outlet());
         let socket = Socket::new(stream, read, config.write_timeout, Arc::clone(activity));
         let service = Watched {
             service,
@@ -75,6 +78,7 @@ impl Accepted {
             config: Arc::clone(config),
             observers,
             redirect,
+            outlet,
         };
         match tls {
             None => patience.serve(socket, service).await,

@@ -12,7 +12,7 @@ use fcgi_proto::cgi::TrustedProxies;
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 
 use super::redirect::Redirect;
-use super::socket::Stream;
+use super::stream::Stream;
 use super::tls::Tls;
 use crate::Connection;
 
@@ -147,11 +147,11 @@ impl Listener {
                 // Heads and bodies are separate writes; Nagle's algorithm would hold the second one back.
                 stream.set_nodelay(true)?;
                 let connection = Connection::new(remote, stream.local_addr()?);
-                (Stream::Tcp(stream), connection)
+                (stream.into(), connection)
             }
             Socket::Unix(listener, _) => {
                 let (stream, _) = ready!(listener.poll_accept(cx))?;
-                (Stream::Unix(stream), Connection::local_peer())
+                (stream.into(), Connection::local_peer())
             }
         };
         Poll::Ready(Ok((stream, connection.https(self.tls.is_some()))))

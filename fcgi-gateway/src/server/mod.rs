@@ -26,6 +26,7 @@ mod proxy_protocol;
 mod redirect;
 mod service;
 mod socket;
+mod stream;
 mod streams;
 mod tls;
 
@@ -52,7 +53,7 @@ pub use self::config::Config;
 use self::connection::Accepted;
 pub use self::listener::Listener;
 pub use self::service::RequestBody;
-use self::socket::Stream;
+use self::stream::Stream;
 pub use self::tls::{Tls, TlsError};
 use crate::observe::{Observer, Observers};
 use crate::{BoxError, Connection};

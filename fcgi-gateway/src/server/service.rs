@@ -1,5 +1,6 @@
 //! What happens to a request between hyper and the service, and to its answer on the way back.
 
+use core::any::Any;
 use core::convert::Infallible;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -17,6 +18,7 @@ use super::activity::Activity;
 use super::redirect::Redirect;
 use super::streams::note_output;
 use crate::observe::{Observers, answered_before};
+use crate::outlet::Outlet;
 use crate::pages::Page;
 use crate::{Body, BoxError, Connection};
 
@@ -30,11 +32,14 @@ pub(super) struct Watched<S> {
     pub(super) config: Arc<Config>,
     pub(super) observers: Observers,
     pub(super) redirect: Option<Redirect>,
+    /// Where files go, if what is written is what the client gets.
+    pub(super) outlet: Option<Arc<Outlet>>,
 }
 
 impl<S, B> Service<Request<Incoming>> for Watched<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    B: 'static,
 {
     type Response = Response<ResponseBody<B>>;
     type Error = Infallible;
@@ -46,7 +51,8 @@ where
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let has_body = !http_body::Body::is_end_stream(request.body());
-        self.activity.handle_request(has_body, request.version() == Version::HTTP_2);
+        let is_http2 = request.version() == Version::HTTP_2;
+        self.activity.handle_request(has_body, is_http2);
         let under_way = UnderWay { activity: Arc::clone(&self.activity), is_answered: false };
         let (mut parts, body) = request.into_parts();
         let activity = has_body.then(|| Arc::clone(&self.activity));
@@ -64,7 +70,8 @@ where
             return Answer::Own { own: Some(own), under_way: Some(under_way) };
         }
         let future = self.service.call(Request::from_parts(parts, body));
-        Answer::Service { future, under_way: Some(under_way) }
+        let outlet = self.outlet.clone().filter(|_| !is_http2);
+        Answer::Service { future, under_way: Some(under_way), outlet }
     }
 }
 
@@ -90,13 +97,14 @@ pin_project! {
     #[project = AnswerProj]
     pub(super) enum Answer<F> {
         Own { own: Option<Response<Body>>, under_way: Option<UnderWay> },
-        Service { #[pin] future: F, under_way: Option<UnderWay> },
+        Service { #[pin] future: F, under_way: Option<UnderWay>, outlet: Option<Arc<Outlet>> },
     }
 }
 
 impl<F, B> Future for Answer<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
+    B: 'static,
 {
     type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
@@ -106,8 +114,13 @@ where
                 let Some(own) = own.take() else { return Poll::Pending }; // polled after its end
                 (own.map(|body| Source::Own { body }), under_way)
             }
-            AnswerProj::Service { future, under_way } => {
-                let Ok(response) = ready!(future.poll(cx));
+            AnswerProj::Service { future, under_way, outlet } => {
+                let Ok(mut response) = ready!(future.poll(cx));
+                // Of any other kind it may be one of ours within something that looks at the bytes.
+                let body = (response.body_mut() as &mut dyn Any).downcast_mut::<Body>();
+                if let (Some(body), Some(outlet)) = (body, outlet) {
+                    body.send_by(outlet);
+                }
                 (response.map(|body| Source::Service { body }), under_way)
             }
         };

@@ -1,5 +1,6 @@
 //! A running server and clients of it.
 
+use core::convert::Infallible;
 use core::time::Duration;
 use std::net::SocketAddr;
 
@@ -9,7 +10,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use fcgi_gateway::Connection;
-use fcgi_gateway::server::{Config, Listener, Server};
+use fcgi_gateway::server::{Config, Listener, RequestBody, Server};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tower_service::Service;
 
 /// Long, for slow machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +42,15 @@ impl Running {
     }
 
     /// Serves something else.
-    pub(crate) fn with(server: Server, service: Router) -> Self {
+    pub(crate) fn with<S, B>(server: Server, service: S) -> Self
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
         let address = server.local_addr().unwrap_or(([0, 0, 0, 0], 0).into());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(service, async { drop(stopped.await) }));
