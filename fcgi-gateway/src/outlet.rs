@@ -14,11 +14,14 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 /// The pieces of files on their way into one connection, in the order of its answers.
@@ -136,20 +139,39 @@ fn send(socket: BorrowedFd<'_>, bytes: &[IoSlice<'_>], is_followed: bool) -> io:
     if bytes.iter().any(|slice| COPIED.find(slice).is_some()) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a stand-in for a file was copied"));
     }
-    let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::MORE, is_followed);
+    let flags = if is_followed { FOLLOWED } else { SendFlags::empty() };
     Ok(rustix::net::sendmsg(socket, bytes, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
 #[cfg(target_os = "linux")]
-fn sendfile(socket: BorrowedFd<'_>, file: &File, mut offset: u64, len: usize) -> io::Result<usize> {
-    Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), len)?)
+const FOLLOWED: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+const FOLLOWED: SendFlags = SendFlags::empty();
+
+#[cfg(target_os = "linux")]
+fn sendfile(socket: BorrowedFd<'_>, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+    let mut position = offset;
+    match rustix::fs::sendfile(socket, file, Some(&mut position), len) {
+        // Not from this file system.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => copy(socket, file, offset, len),
+        sent => Ok(sent?),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sendfile(_: BorrowedFd<'_>, _: &File, _: u64, _: usize) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
+use self::copy as sendfile;
+
+/// Sends some of a file by reading it.
+fn copy(socket: BorrowedFd<'_>, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+    let mut read = vec![0; len.min(COPIED_AT_ONCE)];
+    let count = file.read_at(&mut read, offset)?;
+    match count {
+        0 => Ok(0),
+        _ => Ok(rustix::net::send(socket, &read[..count], SendFlags::empty())?),
+    }
 }
+
+const COPIED_AT_ONCE: usize = 64 * 1024;
 
 /// Which part of the stand-in these bytes are, if they are any.
 fn place(bytes: &[u8]) -> Option<(usize, usize)> {
@@ -251,6 +273,16 @@ mod tests {
         // Too short to be told from chance.
         assert!(fixture.write(&[&copied]).is_ok());
         assert_eq!(fixture.received(), copied);
+    }
+
+    #[test]
+    fn where_the_system_cannot_it_is_copied() {
+        let mut fixture = fixture(b"0123456789");
+        let socket = fixture.socket.as_fd();
+        assert_eq!(copy(socket, &fixture.file, 3, 4).unwrap(), 4);
+        assert_eq!(copy(socket, &fixture.file, 7, 100).unwrap(), 3);
+        assert_eq!(copy(socket, &fixture.file, 10, 100).unwrap(), 0);
+        assert_eq!(fixture.received(), b"3456789");
     }
 
     #[test]

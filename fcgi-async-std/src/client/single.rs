@@ -226,9 +226,12 @@ impl Single {
 
     /// The response is complete: another request may have the connection, if it is fit for one.
     fn give_back(&mut self) {
-        let Some(link) = self.link.take() else { return };
+        let Some(mut link) = self.link.take() else { return };
         if let Some(lease) = self.lease.take() {
             if self.exchange.is_reusable(&link.conn) && self.input.is_empty() {
+                if !link.read_size.may_idle() {
+                    link.buf = ReadBuf::default();
+                }
                 lease.give_back(link);
             }
         }

@@ -157,9 +157,11 @@ impl Single {
     fn give_back(&mut self) {
         let (Some(mut link), Some(lease)) = (self.link.take(), self.lease.take()) else { return };
         if self.exchange.is_reusable(&link.conn) && self.seen == self.buf.len() {
-            link.buf = std::mem::take(&mut self.buf);
-            link.buf.clear();
-            self.seen = 0;
+            if link.read_size.may_idle() {
+                link.buf = std::mem::take(&mut self.buf);
+                link.buf.clear();
+                self.seen = 0;
+            }
             lease.give_back(link);
         }
     }

@@ -13,6 +13,7 @@
 /// assert!(size.is_enough(4096 - 300)); // room that is left in the buffer
 /// size.handle_read(4096, 4096); // there is more
 /// assert_eq!(size.bytes(), 16 * 1024);
+/// assert!(!size.may_idle()); // this much is not kept by a connection without a request
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadSize(usize);
@@ -28,6 +29,13 @@ impl ReadSize {
     #[must_use]
     pub const fn is_enough(self, room: usize) -> bool {
         room >= self.0 / 2
+    }
+
+    /// Whether a buffer of this size may stay with a connection that idles. A larger one is better made anew for the next
+    /// response: many idle ones take much memory, and what another connection has just let go of is in the processor's cache.
+    #[must_use]
+    pub const fn may_idle(self) -> bool {
+        self.0 <= FIRST
     }
 
     /// Says that so many bytes were read into so much room.

@@ -196,6 +196,10 @@ impl Single {
             ready!(link.io.poll_read_ready(cx)).map_err(|error| self.exchange.failed_io(error))?;
             link.buf.reserve(link.read_size.bytes());
         }
+        if link.buf.capacity() < link.read_size.bytes() {
+            // From its front again, which is in the processor's cache, if nobody holds what was read before.
+            let _ = link.buf.try_reclaim(link.read_size.bytes());
+        }
         let room = link.buf.capacity();
         let count = ready!(pin!(link.io.read_buf(&mut link.buf)).poll(cx))
             .map_err(|error| self.exchange.failed_io(error))?;
@@ -237,9 +241,12 @@ impl Single {
 
     /// The response is complete: another request may have the connection, if it is fit for one.
     fn give_back(&mut self) {
-        let Some(link) = self.link.take() else { return };
+        let Some(mut link) = self.link.take() else { return };
         if let Some(lease) = self.lease.take() {
             if self.exchange.is_reusable(&link.conn) && self.input.is_empty() {
+                if !link.read_size.may_idle() {
+                    link.buf = BytesMut::new();
+                }
                 lease.give_back(link);
             }
         }
