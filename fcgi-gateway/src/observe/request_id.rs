@@ -19,9 +19,14 @@ impl RequestId {
     pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
     fn random() -> Self {
+        let digit =
+            |number: u8| char::from_digit(number.into(), 16).map_or(b'0', |digit| digit as u8);
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(random_u128().to_be_bytes()) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+        }
         // Hexadecimal digits are a value.
-        let value = HeaderValue::try_from(format!("{:032x}", random_u128()));
-        Self(value.unwrap_or(HeaderValue::from_static("unknown")))
+        Self(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown")))
     }
 
     fn from_header(value: &HeaderValue) -> Option<Self> {

@@ -93,8 +93,9 @@ pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
     let is_content = [&b"Content-Type"[..], b"Content-Length"]
         .iter()
         .any(|name| header.eq_ignore_ascii_case(name));
+    out.reserve(HTTP.len() + header.len());
     if !is_content {
-        out.extend_from_slice(b"HTTP_");
+        out.extend_from_slice(HTTP);
     }
     out.extend(header.iter().map(|byte| match byte {
         b'-' => b'_',
@@ -102,6 +103,8 @@ pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
     }));
     true
 }
+
+const HTTP: &[u8] = b"HTTP_";
 
 /// Whether a request has one such header at most, so that joining repeats would break it.
 pub(crate) fn is_single_valued(header: &[u8]) -> bool {
