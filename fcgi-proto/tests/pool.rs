@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use fcgi_proto::pool::{
     AcquireError, Action, Attempt, Config, ConnId, Grant, Pool, Released, WaitError, WaiterId,
-    may_dial_again,
 };
 
 const fn ms(millis: u64) -> Duration {
@@ -1192,14 +1191,61 @@ fn once_more_only_when_stale_or_idempotent() {
 }
 
 #[test]
-fn each_address_gets_a_second_chance_but_the_last() {
-    for (addresses, dials) in [(0, 0), (1, 1), (2, 3), (3, 5), (usize::MAX, usize::MAX - 1)] {
-        for failed in [0, 1, 2, 3, 4, 5, 6, usize::MAX - 2, usize::MAX - 1, usize::MAX] {
-            assert_eq!(
-                may_dial_again(failed, addresses),
-                failed < dials,
-                "{failed} of {addresses}"
-            );
-        }
+fn who_meets_a_dead_address_keeps_its_place_beside_a_busy_one() {
+    let timeout = Duration::from_secs(5);
+    let config = config().max_connections(1).queue_timeout(timeout);
+    let mut pool = Pool::new(config, 2);
+    let busy = pool.dial(START);
+    pool.handle_connected(busy, START);
+    let dead = pool.dial(START);
+    pool.handle_connect_error(dead, START);
+    let (first, second) = (pool.wait(START), pool.wait(START));
+    let mut now = START;
+    for failed in 1..9 {
+        // Its turn is to try the dead one once more, however often that was in vain.
+        now = pool.poll_timeout(now).unwrap();
+        let [Action::Grant(granted, Grant::Dial { conn, .. })] = pool.actions(now)[..] else {
+            panic!("nobody looks after the dead one")
+        };
+        assert_eq!(granted, first);
+        pool.handle_connect_error(conn, now);
+        assert!(pool.may_dial_again(failed), "the busy one will have time");
+        pool.acquire_again(first, START, now);
+        assert!(pool.actions(now).is_empty());
     }
+    pool.handle_first_byte(busy);
+    pool.release(busy, true, now);
+    let actions = pool.actions(now);
+    assert!(
+        matches!(actions[..], [Action::Grant(granted, Grant::Reuse { .. })] if granted == first),
+        "{actions:?}"
+    );
+    // It waits no longer than all others.
+    pool.acquire_again(first, START, now);
+    let late = START + timeout;
+    let expired = pool.actions(late);
+    assert!(expired.iter().all(|action| matches!(action, Action::Fail(_, WaitError::Expired))));
+    assert_eq!(expired.len(), 2, "{second:?} as well: {expired:?}");
+}
+
+#[test]
+fn without_a_connection_each_address_is_tried_a_few_times() {
+    let mut pool = Pool::new(config(), 2);
+    assert!(pool.may_dial_again(2) && !pool.may_dial_again(3));
+    let conn = pool.dial(START);
+    assert!(!pool.may_dial_again(3), "a dial is no connection");
+    pool.handle_connected(conn, START);
+    assert!(pool.may_dial_again(usize::MAX));
+    pool.remove_upstream(0, START);
+    pool.remove_upstream(1, START);
+    assert!(!pool.may_dial_again(0), "there is no address");
+}
+
+#[test]
+fn a_backoff_of_nothing_is_one_of_a_millisecond() {
+    let mut pool = Pool::new(config().backoff(Duration::ZERO, Duration::ZERO), 1);
+    let conn = pool.dial(START);
+    pool.handle_connect_error(conn, START);
+    pool.wait(START);
+    assert_eq!(pool.poll_timeout(START), Some(START + Duration::from_millis(1)));
 }

@@ -176,11 +176,11 @@ impl Config {
     }
 
     /// How long an address is left alone after it could not be connected to: at first `first`, then twice as long each
-    /// time, up to `most`. Default: 20 ms to 1 s.
+    /// time, up to `most`. Default: 20 ms to 1 s. Less than 1 ms counts as that.
     #[must_use]
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
-        self.backoff = first;
-        self.max_backoff = most.max(first);
+        self.backoff = first.max(Duration::from_millis(1));
+        self.max_backoff = most.max(self.backoff);
         self
     }
 

@@ -110,6 +110,17 @@ impl<L> Depot<L> {
         })
     }
 
+    /// As [`Pool::acquire_again`].
+    pub fn acquire_again(&mut self, waiter: WaiterId, since: Duration, now: Duration) {
+        self.pool.acquire_again(waiter, since, now);
+    }
+
+    /// As [`Pool::may_dial_again`].
+    #[must_use]
+    pub fn may_dial_again(&self, failed_dials: usize) -> bool {
+        self.pool.may_dial_again(failed_dials)
+    }
+
     /// The next waiting caller whose turn has come. Connections that are to be closed are dropped meanwhile.
     pub fn poll_turn(&mut self, now: Duration) -> Option<(WaiterId, Turn<L>)> {
         loop {

@@ -48,5 +48,5 @@ pub use depot::{Depot, Turn};
 pub use lobby::{Access, Clock, Entry, Lease, Line, Link, Lobby, Metrics, Place};
 pub use negotiate::{Mode, Negotiate};
 pub use queue::{WaitError, WaiterId};
-pub use retry::{Attempt, may_dial_again};
+pub use retry::Attempt;
 pub use state::Pool;

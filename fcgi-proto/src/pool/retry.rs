@@ -25,7 +25,8 @@ pub struct Attempt {
     pub is_replayable: bool,
     /// The caller has said that it may run twice; see [`Request::idempotent`](crate::Request::idempotent).
     pub is_idempotent: bool,
-    /// 1 for the first attempt. Dials that failed do not count: they sent nothing; see [`may_dial_again`].
+    /// 1 for the first attempt. Dials that failed do not count: they sent nothing; see
+    /// [`Pool::may_dial_again`](super::Pool::may_dial_again).
     pub number: u32,
 }
 
@@ -57,18 +58,29 @@ impl Attempt {
     }
 }
 
-/// Whether a caller whose dial failed should ask the pool for another place, after so many failed dials of its own.
+/// Whether a caller whose dial failed should ask the pool for another place, after so many failed dials of its own, when
+/// no address has a connection open; see [`Pool::may_dial_again`](super::Pool::may_dial_again).
 ///
 /// With several addresses another one may be in better health. A caller can meet the same one twice, when its backoff
 /// ends while the caller is in the queue; so it gets a second chance with each, but the last.
-///
-/// ```
-/// use fcgi_proto::pool::may_dial_again;
-///
-/// assert!(!may_dial_again(1, 1)); // there is no other address
-/// assert!(may_dial_again(2, 2) && !may_dial_again(3, 2));
-/// ```
-#[must_use]
-pub const fn may_dial_again(failed_dials: usize, addresses: usize) -> bool {
+pub(super) const fn may_dial_again(failed_dials: usize, addresses: usize) -> bool {
     failed_dials < addresses.saturating_mul(2).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_dial_again;
+
+    #[test]
+    fn each_address_gets_a_second_chance_but_the_last() {
+        for (addresses, dials) in [(0, 0), (1, 1), (2, 3), (3, 5), (usize::MAX, usize::MAX - 1)] {
+            for failed in [0, 1, 2, 3, 4, 5, 6, usize::MAX - 2, usize::MAX - 1, usize::MAX] {
+                assert_eq!(
+                    may_dial_again(failed, addresses),
+                    failed < dials,
+                    "{failed} of {addresses}"
+                );
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::Config;
 use super::conn::{ConnId, Row};
 use super::decision::{AcquireError, Action, Grant, Released, Snapshot};
 use super::queue::{Pending, Queue, WaitError, WaiterId};
+use super::retry::may_dial_again;
 use super::stock::Stock;
 use super::upstream::{Dice, Upstream};
 
@@ -74,6 +75,25 @@ impl Pool {
         // One more waits, for whom a further dial may be due.
         self.serve_queue(now);
         Ok(Grant::Wait(waiter))
+    }
+
+    /// A caller that waited since `since` and then got nowhere waits again, in its old place and until its old deadline. Its
+    /// turn is told by [`poll_action`](Self::poll_action), at once if it can be.
+    pub fn acquire_again(&mut self, waiter: WaiterId, since: Duration, now: Duration) {
+        let deadline = self.config.queue_timeout.and_then(|limit| since.checked_add(limit));
+        self.queue.put_back((waiter, deadline));
+        self.advance(now);
+    }
+
+    /// Whether a caller whose dial failed should ask for another place, after so many failed dials of its own.
+    ///
+    /// As long as any address has a connection open, that one will serve it once it has time: the caller was only the one
+    /// whose turn it was to look after an address that is down. Else each address gets a second chance, but the last.
+    #[must_use]
+    pub fn may_dial_again(&self, failed_dials: usize) -> bool {
+        let in_use = || self.stock.upstreams().iter().filter(|upstream| !upstream.is_removed());
+        in_use().any(|upstream| upstream.connections > upstream.dialling)
+            || may_dial_again(failed_dials, in_use().count())
     }
 
     /// A waiting caller gives up. When its turn had come meanwhile and [`Action::Grant`] has told so, the grant is to be

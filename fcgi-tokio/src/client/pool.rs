@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fcgi_proto::cgi::FullResponse;
 use fcgi_proto::client::{Caller, Config as ConnectionConfig, MAX_CALL_BODY, Received};
-use fcgi_proto::pool::{Access, Config, Metrics, Mode, may_dial_again};
+use fcgi_proto::pool::{Access, Config, Metrics, Mode};
 use fcgi_proto::{
     Address, BeginError, Error, ErrorKind, Parts, Phase, SpoolConfig, Timeouts, trace,
 };
@@ -150,9 +150,9 @@ impl Pool {
         timeouts: Timeouts,
         started: Instant,
     ) -> Result<Response, Error> {
-        let mut tries = Tries { number: 1, failed_dials: 0 };
+        let mut number = 1;
         loop {
-            match self.attempt(parts, body, timeouts, started, &mut tries).await {
+            match self.attempt(parts, body, timeouts, started, &mut number).await {
                 Ok(response) => return Ok(response),
                 Err((error, None)) => return Err(error),
                 Err((_, Some(again))) => body = again,
@@ -173,30 +173,28 @@ impl Pool {
         body: Body,
         timeouts: Timeouts,
         started: Instant,
-        tries: &mut Tries,
+        number: &mut u32,
     ) -> Result<Response, (Error, Option<Body>)> {
         let spare = body.try_clone();
         // One look is enough, at the second attempt: there may be several that have been closed.
-        let can_fail = spare.is_some() && tries.number == 1;
-        let entry = self.lobby.enter().to_send(parts, can_fail);
-        let place = self.acquire(entry, started, &timeouts).await.map_err(|error| (error, None))?;
-        let address = Arc::clone(&place.address);
-        let queued = started.elapsed();
-        let (lease, connected) = match self.connect(place, started, &timeouts).await {
-            Ok(connected) => connected,
-            Err(error) => {
+        let can_fail = spare.is_some() && *number == 1;
+        let mut entry = self.lobby.enter().to_send(parts, can_fail);
+        let (address, queued, lease, connected) = loop {
+            let place = self.acquire(&mut entry, started, &timeouts).await;
+            let place = place.map_err(|error| (error, None))?;
+            let (address, queued) = (Arc::clone(&place.address), started.elapsed());
+            match self.connect(place, started, &timeouts).await {
+                Ok((lease, connected)) => break (address, queued, lease, connected),
                 // Nothing was sent, and nothing of the body was read.
-                tries.failed_dials += 1;
-                let addresses = self.lobby.addresses().len();
-                let again = may_dial_again(tries.failed_dials, addresses).then_some(body);
-                return Err((error, again));
+                Err(_) if entry.may_dial_again() => {}
+                Err(error) => return Err((error, None)),
             }
         };
         let dialled = started.elapsed();
         let begun = self.begin(lease, connected, parts, body, timeouts, started);
         let mut driver = begun.map_err(|(error, body)| {
-            tries.number += 1;
-            (error.to(&address), body.filter(|_| tries.number <= MAX_BEGINS))
+            *number += 1;
+            (error.to(&address), body.filter(|_| *number <= MAX_BEGINS))
         })?;
         driver.handle_connection(queued, dialled.saturating_sub(queued));
         loop {
@@ -207,11 +205,11 @@ impl Pool {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let may_retry = driver.may_retry(&error, spare.is_some(), tries.number);
-                    tries.number += 1;
+                    let may_retry = driver.may_retry(&error, spare.is_some(), *number);
+                    *number += 1;
                     let again = spare.filter(|_| may_retry);
                     if again.is_some() {
-                        trace::retrying(tries.number - 1);
+                        trace::retrying(*number - 1);
                         self.lobby.count_retry();
                     }
                     return Err((error.to(&address), again));
@@ -256,7 +254,7 @@ impl Pool {
 
     async fn acquire(
         &self,
-        mut entry: Entry,
+        entry: &mut Entry,
         started: Instant,
         timeouts: &Timeouts,
     ) -> Result<Place, Error> {
@@ -311,12 +309,6 @@ impl Pool {
 
 /// How often a request may meet a connection that closes just then.
 const MAX_BEGINS: u32 = 3;
-
-/// What became of the attempts at one request so far.
-struct Tries {
-    number: u32,
-    failed_dials: usize,
-}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

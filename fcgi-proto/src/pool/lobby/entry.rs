@@ -1,6 +1,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use super::{Clock, Lease, Link, Lobby, Seat};
 use crate::client::Caller;
@@ -39,6 +40,9 @@ use crate::{Address, Error, ErrorKind, Parts, Phase};
 pub struct Entry<L: Link, C: Clock> {
     lobby: Arc<Lobby<L, C>>,
     waiter: Option<WaiterId>,
+    /// As who it has waited, and since when.
+    place: Option<(WaiterId, Duration)>,
+    failed_dials: usize,
     /// Whether to look whether a kept connection was closed meanwhile.
     looks: bool,
     is_idempotent: bool,
@@ -105,7 +109,14 @@ pub enum Access<L> {
 
 impl<L: Link, C: Clock> Entry<L, C> {
     pub(super) const fn new(lobby: Arc<Lobby<L, C>>) -> Self {
-        Self { lobby, waiter: None, looks: true, is_idempotent: false }
+        Self {
+            lobby,
+            waiter: None,
+            place: None,
+            failed_dials: 0,
+            looks: true,
+            is_idempotent: false,
+        }
     }
 
     /// Says what the request is, for which it is, and whether there could be another attempt at it.
@@ -119,8 +130,8 @@ impl<L: Link, C: Clock> Entry<L, C> {
         self
     }
 
-    /// Ready with a place, of which there is one for each entry. Connections that have broken while they idled are passed
-    /// over and counted.
+    /// Ready with a place, of which there is one for each entry, but for [`may_dial_again`](Self::may_dial_again).
+    /// Connections that have broken while they idled are passed over and counted.
     ///
     /// # Errors
     /// [`PoolFull`](ErrorKind::PoolFull); a [`Timeout`](ErrorKind::Timeout) of [`Phase::Queue`];
@@ -152,6 +163,14 @@ impl<L: Link, C: Clock> Entry<L, C> {
         }
     }
 
+    /// Says that the dial of its place has failed, of which nothing was sent. Whether it should ask for another place; it then
+    /// has its old one in the queue, if it waited. See [`Pool::may_dial_again`](crate::pool::Pool::may_dial_again).
+    #[must_use]
+    pub fn may_dial_again(&mut self) -> bool {
+        self.failed_dials += 1;
+        self.lobby.lock().depot.may_dial_again(self.failed_dials)
+    }
+
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<Result<Turn<L>, Error>> {
         if let Some(waiter) = self.waiter {
             let mut state = self.lobby.lock();
@@ -164,18 +183,26 @@ impl<L: Link, C: Clock> Entry<L, C> {
             self.waiter = None;
             return Poll::Ready(Ok(turn));
         }
-        self.lobby.act(|state, now| match state.depot.acquire(now) {
-            Ok(Ok(turn)) => Poll::Ready(Ok(turn)),
-            Ok(Err(waiter)) => {
-                let seat = Seat { turn: None, waker: Some(cx.waker().clone()) };
-                state.waiting.insert(waiter, seat);
-                self.waiter = Some(waiter);
-                Poll::Pending
-            }
-            Err(AcquireError::QueueFull { limit }) => {
-                let error = Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue);
-                Poll::Ready(Err(error.to(&state.first_address())))
-            }
+        self.lobby.act(|state, now| {
+            let waiter = match self.place {
+                Some((waiter, since)) => {
+                    state.depot.acquire_again(waiter, since, now);
+                    waiter
+                }
+                None => match state.depot.acquire(now) {
+                    Ok(Ok(turn)) => return Poll::Ready(Ok(turn)),
+                    Ok(Err(waiter)) => waiter,
+                    Err(AcquireError::QueueFull { limit }) => {
+                        let error = Error::new(ErrorKind::PoolFull { limit }).at(Phase::Queue);
+                        return Poll::Ready(Err(error.to(&state.first_address())));
+                    }
+                },
+            };
+            let seat = Seat { turn: None, waker: Some(cx.waker().clone()) };
+            state.waiting.insert(waiter, seat);
+            self.place.get_or_insert((waiter, now));
+            self.waiter = Some(waiter);
+            Poll::Pending
         })
     }
 

@@ -256,6 +256,7 @@ macro_rules! pool_tests {
             a_master_killed_midway_fails_what_is_under_way,
             nobody_listens_is_told_to_all_at_once,
             two_addresses_share_the_load_and_one_may_fail,
+            a_dead_address_beside_a_busy_one_costs_nobody_an_answer,
             idle_connections_are_closed_in_time,
             late_records_reach_nobody,
             kept_connections_to_other_libraries,

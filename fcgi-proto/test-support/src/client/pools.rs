@@ -172,6 +172,21 @@ pub fn two_addresses_share_the_load_and_one_may_fail<A: Pooled>() {
     }
 }
 
+pub fn a_dead_address_beside_a_busy_one_costs_nobody_an_answer<A: Pooled>() {
+    let site = Site::with_workers(1);
+    let addresses = [site.fpm.address(), "unix:/nowhere/fpm.sock"];
+    let addresses = addresses.map(|address| address.parse().expect("an address"));
+    // Who waits for the one looks after the other, many times.
+    let backoff = Duration::from_millis(1);
+    let config = Config::default().max_connections(1).backoff(backoff, backoff);
+    let config = config.queue_timeout(Some(Duration::from_secs(60)));
+    let limits = Timeouts::default().with_queue(None);
+    let pool = A::pool(addresses.into(), config, limits);
+    run::<A>(&pool, 1, &site.scripts.path("zero.php"), "0");
+    run::<A>(&pool, 4, &site.scripts.path("sleep.php?ms=100"), "slept 100");
+    assert!(A::snapshot(&pool).failed_dials > 5, "{:?}", A::snapshot(&pool));
+}
+
 pub fn idle_connections_are_closed_in_time<A: Pooled>() {
     let application = Scripted::unix(|_| hello().await_close());
     let config = Config::default().idle_timeout(Duration::from_millis(50));
