@@ -42,7 +42,8 @@ impl Lookup for Looking<'_> {
     /// script, and mostly not what has no ending, as the addresses that a front controller answers.
     fn kind(&self, path: &str) -> Kind {
         let has_ending = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-        if !has_ending || deny::is_source(path) {
+        // Most sources are scripts, which need no longer look.
+        if !has_ending || path.ends_with(".php") || deny::is_source(path) {
             return self.root.kind(path);
         }
         let place = self.root.path().join(path.trim_start_matches('/'));
