@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tower_http::compression::CompressionLayer;
 
 use crate::certificate::Certificate;
-use crate::support::{LIMIT, Running, SHORT, http2};
+use crate::support::{LIMIT, Running, SHORT, http2, read_until};
 
 const LARGE: usize = 3 * 1024 * 1024 + 17;
 
@@ -89,19 +89,37 @@ async fn one_after_the_other() {
     }
 }
 
+#[tokio::test]
+async fn nothing_is_left_behind_by_an_answer_without_a_body() {
+    let folder = folder();
+    let server = start(folder.path(), Config::default()).await;
+    let mut stream = server.connect().await;
+    let head = get("/0.txt", "").replacen("GET", "HEAD", 1);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let head = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(head.contains(&format!("content-length: {LARGE}\r\n")), "{head}");
+    let etag = head.split("etag: ").nth(1).unwrap().split('\r').next().unwrap();
+    let unchanged = get("/0.txt", &format!("If-None-Match: {etag}\r\n"));
+    stream.write_all(unchanged.as_bytes()).await.unwrap();
+    assert!(read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 304 "));
+    stream.write_all(get("/1.txt", "").as_bytes()).await.unwrap();
+    assert!(answer(&mut stream).await.1 == content(1, LARGE));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_each_get_their_own() {
     let folder = folder();
     let server = Arc::new(start(folder.path(), Config::default()).await);
+    let contents = Arc::new([0, 1, 2].map(|number| content(number, LARGE)));
     let clients = Vec::from_iter((0..24).map(|client| {
-        let server = Arc::clone(&server);
+        let (server, contents) = (Arc::clone(&server), Arc::clone(&contents));
         tokio::spawn(async move {
             let mut stream = server.connect().await;
             for round in 0..4 {
                 let number = (client + round) % 3;
                 stream.write_all(get(&format!("/{number}.txt"), "").as_bytes()).await.unwrap();
                 let (_, body) = answer(&mut stream).await;
-                assert!(body == content(number, LARGE), "{number}");
+                assert!(body == contents[number], "{number}");
             }
         })
     }));
