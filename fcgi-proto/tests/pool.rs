@@ -4,7 +4,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use fcgi_proto::pool::{
-    AcquireError, Action, Attempt, Config, ConnId, Grant, Pool, Released, WaitError, WaiterId,
+    AcquireError, Action, Attempt, Config, ConnId, Grant, Lane, Pool, Released, WaitError, WaiterId,
 };
 
 const fn ms(millis: u64) -> Duration {
@@ -1210,7 +1210,7 @@ fn who_meets_a_dead_address_keeps_its_place_beside_a_busy_one() {
         assert_eq!(granted, first);
         pool.handle_connect_error(conn, now);
         assert!(pool.may_dial_again(failed), "the busy one will have time");
-        pool.acquire_again(first, START, now);
+        pool.acquire_again(first, Lane::default(), START, now);
         assert!(pool.actions(now).is_empty());
     }
     pool.handle_first_byte(busy);
@@ -1221,7 +1221,7 @@ fn who_meets_a_dead_address_keeps_its_place_beside_a_busy_one() {
         "{actions:?}"
     );
     // It waits no longer than all others.
-    pool.acquire_again(first, START, now);
+    pool.acquire_again(first, Lane::default(), START, now);
     let late = START + timeout;
     let expired = pool.actions(late);
     assert!(expired.iter().all(|action| matches!(action, Action::Fail(_, WaitError::Expired))));

@@ -21,6 +21,7 @@
 mod activity;
 mod config;
 mod connection;
+mod connections;
 mod listener;
 mod proxy_protocol;
 mod redirect;
@@ -29,13 +30,13 @@ mod socket;
 mod stream;
 mod streams;
 mod tls;
+mod workers;
 
 use core::convert::Infallible;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,17 +45,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::net::ToSocketAddrs;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, Id, JoinSet};
 use tower_service::Service;
 
 use self::activity::Activity;
 pub use self::config::Config;
 use self::connection::Accepted;
+use self::connections::Connections;
 pub use self::listener::Listener;
 pub use self::service::RequestBody;
 use self::stream::Stream;
 pub use self::tls::{Tls, TlsError};
+pub use self::workers::Workers;
 use crate::observe::{Observer, Observers};
 use crate::{BoxError, Connection};
 
@@ -65,6 +68,8 @@ pub struct Server {
     listeners: Vec<Listener>,
     config: Config,
     observers: Observers,
+    /// Where connections are served, if not where they are accepted.
+    runtimes: Vec<Handle>,
 }
 
 impl Server {
@@ -80,7 +85,12 @@ impl Server {
     /// Uses a listener that exists: a [`Listener`], or tokio's.
     pub fn new(listener: impl Into<Listener>) -> Self {
         let observers = Observers::default();
-        Self { listeners: vec![listener.into()], config: Config::default(), observers }
+        Self {
+            listeners: vec![listener.into()],
+            config: Config::default(),
+            observers,
+            runtimes: Vec::new(),
+        }
     }
 
     /// Uses one more.
@@ -100,6 +110,12 @@ impl Server {
     /// is no request is not told of: hyper answers it with 400 or 431.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
+        self
+    }
+
+    /// Serves connections on these threads. Without, they are served by the runtime that accepts them.
+    pub fn workers(mut self, workers: &Workers) -> Self {
+        self.runtimes.extend(workers.runtimes());
         self
     }
 
@@ -135,32 +151,37 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { listeners, config, observers } = self;
+        let Self { listeners, config, observers, mut runtimes } = self;
+        if runtimes.is_empty() {
+            runtimes.push(Handle::current());
+        }
         let config = Arc::new(config);
         let acceptors = listeners
             .iter()
             .map(|listener| listener.tls.as_ref().map(|tls| tls.acceptor(config.http2)))
             .collect::<Vec<_>>();
-        let mut connections = Connections::new(config.max_connections);
+        let mut connections = Connections::new(config.max_connections, runtimes);
         let (stopping, stopped) = watch::channel(None);
         let mut stop = pin!(stop);
         let mut newcomer = None;
         loop {
-            if let Some(accepted) = newcomer.take() {
+            if let Some((place, accepted)) = newcomer.take() {
                 if connections.has_room() {
-                    connections.add(accepted, service.clone(), stopped.clone());
+                    connections.add(place, accepted, service.clone(), stopped.clone());
                 } else {
-                    newcomer = Some(accepted);
+                    newcomer = Some((place, accepted));
                 }
             }
+            let place = connections.next_place();
+            let runtime = connections.runtime(place).cloned();
             tokio::select! {
                 () = &mut stop => break,
                 ended = connections.ended() => connections.remove(ended),
                 () = tokio::time::sleep(LOOK_FOR_ROOM), if newcomer.is_some() => {}
-                (index, accepted) = accept(&listeners), if newcomer.is_none() => match accepted {
+                (index, accepted) = accept(&listeners, runtime.as_ref()), if newcomer.is_none() => match accepted {
                     Ok((stream, connection)) => {
                         let listener = listeners.get(index);
-                        newcomer = Some(Accepted {
+                        newcomer = Some((place, Accepted {
                             stream,
                             connection,
                             tls: acceptors.get(index).cloned().flatten(),
@@ -169,7 +190,7 @@ impl Server {
                             activity: Arc::new(Activity::new(Instant::now())),
                             config: Arc::clone(&config),
                             observers: observers.clone(),
-                        });
+                        }));
                     }
                     Err(error) => pause_after(&error).await,
                 },
@@ -178,15 +199,9 @@ impl Server {
         drop(newcomer);
         drop(listeners);
         let _ = stopping.send(Some(Instant::now()));
-        let drained = async {
-            while !connections.tasks.is_empty() {
-                let ended = connections.ended().await;
-                connections.remove(ended);
-            }
-        };
-        if tokio::time::timeout(config.drain_time, drained).await.is_err() {
+        if tokio::time::timeout(config.drain_time, connections.drained()).await.is_err() {
             tracing::warn!(
-                connections = connections.tasks.len(),
+                connections = connections.len(),
                 "cut, as their answers did not end within {:?}",
                 config.drain_time
             );
@@ -197,9 +212,14 @@ impl Server {
 /// How often a newcomer that waits has idle connections looked for.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
-/// The next client of any listener.
-async fn accept(listeners: &[Listener]) -> (usize, io::Result<(Stream, Connection)>) {
+/// The next client of any listener, to be served by this runtime.
+async fn accept(
+    listeners: &[Listener],
+    runtime: Option<&Handle>,
+) -> (usize, io::Result<(Stream, Connection)>) {
     poll_fn(|cx| {
+        // A socket belongs to the event loop of the runtime that it is made in.
+        let _entered = runtime.map(Handle::enter);
         for (index, listener) in listeners.iter().enumerate() {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
                 return Poll::Ready((index, accepted));
@@ -222,75 +242,6 @@ async fn pause_after(error: &io::Error) {
         _ => {
             tracing::error!(%error, "cannot accept connections; trying again");
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-/// All connections, with their tasks, which end when this is dropped.
-#[derive(Debug)]
-struct Connections {
-    tasks: JoinSet<()>,
-    known: HashMap<Id, (Arc<Activity>, AbortHandle)>,
-    limit: usize,
-}
-
-impl Connections {
-    fn new(limit: usize) -> Self {
-        Self { tasks: JoinSet::new(), known: HashMap::new(), limit }
-    }
-
-    fn add<S, B>(
-        &mut self,
-        accepted: Accepted,
-        service: S,
-        stopped: watch::Receiver<Option<Instant>>,
-    ) where
-        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let activity = Arc::clone(&accepted.activity);
-        let task = self.tasks.spawn(accepted.serve(service, stopped));
-        self.known.insert(task.id(), (activity, task));
-    }
-
-    /// Waits for one to end; for ever while there are none.
-    async fn ended(&mut self) -> Id {
-        match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => error.id(),
-            None => core::future::pending().await,
-        }
-    }
-
-    fn remove(&mut self, id: Id) {
-        self.known.remove(&id);
-    }
-
-    /// Whether a newcomer may be served now. Makes room if not.
-    fn has_room(&self) -> bool {
-        if self.tasks.len() < self.limit {
-            return true;
-        }
-        self.close_idle();
-        false // until one of them has ended
-    }
-
-    /// Closes those that have been idle longest: some at once, so that looking for them is rare.
-    fn close_idle(&self) {
-        let mut idle = self
-            .known
-            .values()
-            .filter_map(|(activity, task)| Some((activity.idle_since()?, task)))
-            .collect::<Vec<_>>();
-        let count = (idle.len() / 16).max(1);
-        idle.sort_unstable_by_key(|&(since, _)| since);
-        for (_, task) in idle.into_iter().take(count) {
-            task.abort();
         }
     }
 }

@@ -8,3 +8,4 @@ mod proxy_protocol;
 mod stop;
 mod streams;
 mod support;
+mod workers;

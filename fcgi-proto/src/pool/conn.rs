@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Lane;
 use super::list::Links;
 
 /// Names one connection of a pool. It finds nothing once the connection is gone, also after its place is used again.
@@ -31,6 +32,7 @@ pub struct ConnId {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) upstream: usize,
+    pub(super) lane: Lane,
     pub(super) is_open: bool,
     /// A byte has come: a worker has picked the connection up.
     pub(super) is_served: bool,
@@ -47,6 +49,8 @@ pub(super) struct Conn {
     /// The list of its address that it is in, and its neighbours there.
     pub(super) row: Option<Row>,
     pub(super) in_row: Links,
+    /// Its neighbours in the list of those of its lane, in the row.
+    pub(super) in_lane: Links,
     /// Whether it is in the list of the pool by age, and its neighbours there.
     pub(super) has_age: bool,
     pub(super) by_age: Links,
@@ -64,9 +68,10 @@ pub(super) enum Row {
 }
 
 impl Conn {
-    pub(super) const fn dialling(upstream: usize, now: Duration) -> Self {
+    pub(super) const fn dialling(upstream: usize, lane: Lane, now: Duration) -> Self {
         Self {
             upstream,
+            lane,
             is_open: false,
             is_served: false,
             is_retired: false,
@@ -77,6 +82,7 @@ impl Conn {
             since: now,
             row: None,
             in_row: Links::NONE,
+            in_lane: Links::NONE,
             has_age: false,
             by_age: Links::NONE,
         }

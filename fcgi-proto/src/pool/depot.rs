@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use super::negotiate::Negotiations;
-use super::{AcquireError, Action, ConnId, Grant, Mode, Pool, Snapshot, WaitError, WaiterId};
+use super::{AcquireError, Action, ConnId, Grant, Lane, Mode, Pool, Snapshot, WaitError, WaiterId};
 use crate::Params;
 #[cfg(feature = "std")]
 use crate::client::Caller;
@@ -104,15 +104,27 @@ impl<L> Depot<L> {
     /// # Errors
     /// As [`Pool::acquire`].
     pub fn acquire(&mut self, now: Duration) -> Result<Result<Turn<L>, WaiterId>, AcquireError> {
-        Ok(match self.pool.acquire(now)? {
+        self.acquire_from(Lane::default(), now)
+    }
+
+    /// As [`Pool::acquire_from`]: a caller's turn at once, or its name in the queue.
+    ///
+    /// # Errors
+    /// As [`Pool::acquire`].
+    pub fn acquire_from(
+        &mut self,
+        lane: Lane,
+        now: Duration,
+    ) -> Result<Result<Turn<L>, WaiterId>, AcquireError> {
+        Ok(match self.pool.acquire_from(lane, now)? {
             Grant::Wait(waiter) => Err(waiter),
             grant => Ok(self.turn(grant)),
         })
     }
 
     /// As [`Pool::acquire_again`].
-    pub fn acquire_again(&mut self, waiter: WaiterId, since: Duration, now: Duration) {
-        self.pool.acquire_again(waiter, since, now);
+    pub fn acquire_again(&mut self, id: WaiterId, lane: Lane, since: Duration, now: Duration) {
+        self.pool.acquire_again(id, lane, since, now);
     }
 
     /// As [`Pool::may_dial_again`].

@@ -24,11 +24,16 @@
 //! but closed, and the caller whose turn it is dials: the one that waits at php-fpm comes first, however many wait here.
 //! nginx and Caddy have no such rule, which is why keep-alive to php-fpm starves there. For callers of other processes, no
 //! more than [`Config::max_idle`] idle for longer than the moment until the next request, see [`Config::linger`].
+//!
+//! # Threads
+//! Where each thread has an event loop of its own, a caller names its [`Lane`], and gets a connection that is driven there if
+//! it can. There is one queue and one account of workers for all, so that php-fpm is treated as fairly as by a single thread.
 
 mod config;
 mod conn;
 mod decision;
 mod depot;
+mod lane;
 mod list;
 #[cfg(feature = "std")]
 mod lobby;
@@ -44,6 +49,7 @@ pub use config::Config;
 pub use conn::ConnId;
 pub use decision::{AcquireError, Action, Grant, Released, Snapshot};
 pub use depot::{Depot, Turn};
+pub use lane::Lane;
 #[cfg(feature = "std")]
 pub use lobby::{Access, Clock, Entry, Lease, Line, Link, Lobby, Metrics, Place};
 pub use negotiate::{Mode, Negotiate};

@@ -107,6 +107,7 @@ impl Negotiations {
         self.set(upstream, Negotiation::Answered);
         let requests = values.map_or(NonZeroU16::MIN, |values| shared_requests(values, self.most));
         pool.set_multiplex(upstream, requests);
+        pool.set_max_conns(upstream, values.map_or(1, max_conns));
         if requests.get() > 1 { Mode::Shared } else { Mode::Single }
     }
 
@@ -153,6 +154,13 @@ fn shared_requests(values: &Params, most: NonZeroU16) -> NonZeroU16 {
     let limit = limit.and_then(|value| value.parse::<u64>().ok());
     let limit = limit.map_or(most.get(), |limit| u16::try_from(limit).unwrap_or(u16::MAX));
     NonZeroU16::new(limit).map_or(NonZeroU16::MIN, |limit| limit.min(most))
+}
+
+/// How many connections an application accepts by this answer. Without a word about it, one is all that is known of.
+fn max_conns(values: &Params) -> usize {
+    let count = values.get("FCGI_MAX_CONNS").and_then(|value| core::str::from_utf8(value).ok());
+    let count = count.and_then(|value| value.parse::<u128>().ok());
+    count.map_or(1, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::time::Duration;
 
+use super::Lane;
 use super::conn::ConnId;
 use super::decision::{Action, Grant};
 
@@ -47,8 +48,13 @@ impl fmt::Display for WaitError {
 
 impl core::error::Error for WaitError {}
 
-/// A caller that waits, and until when.
-pub(super) type Waiter = (WaiterId, Option<Duration>);
+/// A caller that waits, until when, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    pub(super) id: WaiterId,
+    pub(super) deadline: Option<Duration>,
+    pub(super) lane: Lane,
+}
 
 /// An action that the adapter has not heard of yet.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ pub(super) enum Pending {
 impl Pending {
     pub(super) const fn waiter(&self) -> Option<WaiterId> {
         match *self {
-            Self::Grant((id, _), _) | Self::Fail(id, _) => Some(id),
+            Self::Grant(Waiter { id, .. }, _) | Self::Fail(id, _) => Some(id),
             Self::Close(_) => None,
         }
     }
@@ -70,7 +76,7 @@ impl Pending {
     pub(super) const fn action(&self) -> Action {
         match *self {
             Self::Close(conn) => Action::Close(conn),
-            Self::Grant((id, _), grant) => Action::Grant(id, grant),
+            Self::Grant(Waiter { id, .. }, grant) => Action::Grant(id, grant),
             Self::Fail(id, error) => Action::Fail(id, error),
         }
     }
@@ -96,11 +102,16 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    pub(super) fn push(&mut self, deadline: Option<Duration>) -> WaiterId {
+    pub(super) fn push(&mut self, lane: Lane, deadline: Option<Duration>) -> WaiterId {
         let id = WaiterId(self.next);
         self.next += 1;
-        self.waiting.push_back((id, deadline));
+        self.waiting.push_back(Waiter { id, deadline, lane });
         id
+    }
+
+    /// Whose turn is next.
+    pub(super) fn first(&self) -> Option<&Waiter> {
+        self.waiting.front()
     }
 
     pub(super) fn pop(&mut self) -> Option<Waiter> {
@@ -109,24 +120,24 @@ impl Queue {
 
     /// Puts back a caller that was taken out.
     pub(super) fn put_back(&mut self, waiter: Waiter) {
-        if let Err(place) = self.waiting.binary_search_by_key(&waiter.0, |(id, _)| *id) {
+        if let Err(place) = self.waiting.binary_search_by_key(&waiter.id, |waiter| waiter.id) {
             self.waiting.insert(place, waiter);
         }
     }
 
     /// Takes a caller out; whether it was still waiting.
     pub(super) fn remove(&mut self, id: WaiterId) -> bool {
-        let found = self.waiting.binary_search_by_key(&id, |(id, _)| *id);
+        let found = self.waiting.binary_search_by_key(&id, |waiter| waiter.id);
         found.is_ok_and(|place| self.waiting.remove(place).is_some())
     }
 
     /// The deadline of the first; all wait equally long, so that no other is earlier.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.waiting.front().and_then(|(_, deadline)| *deadline)
+        self.first().and_then(|waiter| waiter.deadline)
     }
 
     pub(super) fn pop_expired(&mut self, now: Duration) -> Option<WaiterId> {
         self.next_deadline().filter(|deadline| *deadline <= now)?;
-        self.pop().map(|(id, _)| id)
+        self.pop().map(|waiter| waiter.id)
     }
 }

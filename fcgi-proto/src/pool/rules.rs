@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 
-use super::Pool;
 use super::conn::{Conn, ConnId, Row};
 use super::decision::Grant;
-use super::queue::{Pending, WaitError};
+use super::queue::{Pending, WaitError, Waiter};
 use super::upstream::Upstream;
+use super::{Lane, Pool};
 
 impl Pool {
     /// The time that counts.
@@ -99,8 +99,8 @@ impl Pool {
 
     /// Gives turns to waiting callers as far as there is room.
     pub(super) fn serve_queue(&mut self, now: Duration) {
-        while !self.queue.is_empty() {
-            let Some(grant) = self.place(self.queue.len(), now) else { return };
+        while let Some(&Waiter { lane, .. }) = self.queue.first() {
+            let Some(grant) = self.place(lane, self.queue.len(), now) else { return };
             if let Some(waiter) = self.queue.pop() {
                 self.actions.push_back(Pending::Grant(waiter, grant));
             }
@@ -108,12 +108,17 @@ impl Pool {
     }
 
     /// A place for one more request, of `waiting`: on an open connection, or on a new one.
-    pub(super) fn place(&mut self, waiting: usize, now: Duration) -> Option<Grant> {
+    pub(super) fn place(&mut self, lane: Lane, waiting: usize, now: Duration) -> Option<Grant> {
         let upstream = self.choose(waiting, now)?;
-        if let Some(conn) = self.stock.free(upstream) {
+        if let Some(conn) = self.free(upstream, lane, now) {
             self.counts.reuses += 1;
             let limit = self.config.max_requests;
+            let shares = self.multiplex(upstream).get() > 1;
             self.stock.update(conn, |conn| {
+                // A connection for one request goes to its user's thread; whoever drives a shared one stays.
+                if !shares || conn.is_single {
+                    conn.lane = lane;
+                }
                 conn.in_flight += 1;
                 conn.since = now;
                 conn.requests = conn.requests.saturating_add(1);
@@ -121,10 +126,19 @@ impl Pool {
             });
             return Some(Grant::Reuse { conn, upstream });
         }
-        let mut conn = Conn::dialling(upstream, now);
+        let mut conn = Conn::dialling(upstream, lane, now);
         conn.is_retired = self.config.max_requests == Some(1);
         self.counts.dials += 1;
         Some(Grant::Dial { conn: self.stock.add(conn), upstream })
+    }
+
+    /// The open connection that a caller of this lane is to use, unless it is to dial.
+    fn free(&self, upstream: usize, lane: Lane, now: Duration) -> Option<ConnId> {
+        let (id, conn) = self.stock.free(upstream, lane)?;
+        let is_near = conn.lane == lane || conn.is_single;
+        let spreads =
+            || self.stock.upstream(upstream).is_some_and(|it| it.may_spread(&self.config, now));
+        (is_near || !spreads()).then_some(id)
     }
 
     /// The address for the next request: of two picked at random among those with room, the one with less in flight.

@@ -2,13 +2,13 @@ use alloc::collections::VecDeque;
 use core::num::NonZeroU16;
 use core::time::Duration;
 
-use super::Config;
 use super::conn::{ConnId, Row};
 use super::decision::{AcquireError, Action, Grant, Released, Snapshot};
-use super::queue::{Pending, Queue, WaitError, WaiterId};
+use super::queue::{Pending, Queue, WaitError, Waiter, WaiterId};
 use super::retry::may_dial_again;
 use super::stock::Stock;
 use super::upstream::{Dice, Upstream};
+use super::{Config, Lane};
 
 /// The state of a pool; see the [module](super).
 ///
@@ -57,12 +57,22 @@ impl Pool {
     /// # Errors
     /// [`AcquireError::QueueFull`].
     pub fn acquire(&mut self, now: Duration) -> Result<Grant, AcquireError> {
+        self.acquire_from(Lane::default(), now)
+    }
+
+    /// As [`acquire`](Self::acquire), for a caller of this lane: it gets a connection of its own lane before another's.
+    /// Where requests share connections, each lane has its own as far as [`Config::max_connections`] and the application's
+    /// [`FCGI_MAX_CONNS`](Self::set_max_conns) allow.
+    ///
+    /// # Errors
+    /// [`AcquireError::QueueFull`].
+    pub fn acquire_from(&mut self, lane: Lane, now: Duration) -> Result<Grant, AcquireError> {
         let now = self.advance(now);
         let limit = self.config.max_waiting;
         if self.queue.is_empty() {
             // Where nobody may wait, nobody waits for another's dial either.
             let waiting = if limit == 0 { usize::MAX } else { 1 };
-            if let Some(grant) = self.place(waiting, now) {
+            if let Some(grant) = self.place(lane, waiting, now) {
                 return Ok(grant);
             }
         }
@@ -71,7 +81,7 @@ impl Pool {
             return Err(AcquireError::QueueFull { limit });
         }
         let deadline = self.config.queue_timeout.and_then(|limit| now.checked_add(limit));
-        let waiter = self.queue.push(deadline);
+        let waiter = self.queue.push(lane, deadline);
         // One more waits, for whom a further dial may be due.
         self.serve_queue(now);
         Ok(Grant::Wait(waiter))
@@ -79,9 +89,9 @@ impl Pool {
 
     /// A caller that waited since `since` and then got nowhere waits again, in its old place and until its old deadline. Its
     /// turn is told by [`poll_action`](Self::poll_action), at once if it can be.
-    pub fn acquire_again(&mut self, waiter: WaiterId, since: Duration, now: Duration) {
+    pub fn acquire_again(&mut self, id: WaiterId, lane: Lane, since: Duration, now: Duration) {
         let deadline = self.config.queue_timeout.and_then(|limit| since.checked_add(limit));
-        self.queue.put_back((waiter, deadline));
+        self.queue.put_back(Waiter { id, deadline, lane });
         self.advance(now);
     }
 
@@ -142,8 +152,8 @@ impl Pool {
             upstream.handle_connect_error(&self.config, now);
         }
         if self.stock.upstreams().iter().all(|upstream| upstream.is_unreachable(now)) {
-            while let Some((waiter, _)) = self.queue.pop() {
-                self.actions.push_back(Pending::Fail(waiter, WaitError::Unreachable));
+            while let Some(waiter) = self.queue.pop() {
+                self.actions.push_back(Pending::Fail(waiter.id, WaitError::Unreachable));
             }
         }
         self.advance(now);
@@ -169,6 +179,14 @@ impl Pool {
     pub fn set_multiplex(&mut self, upstream: usize, requests: NonZeroU16) {
         self.stock.set_multiplex(upstream, requests);
         self.serve_queue(self.latest);
+    }
+
+    /// So many connections an application accepts, as FCGI_MAX_CONNS of GET_VALUES says (section 4.1). Lanes then have no
+    /// connections of their own beyond it; what requests need for themselves is not limited by it.
+    pub fn set_max_conns(&mut self, upstream: usize, count: usize) {
+        if let Some(upstream) = self.stock.upstream_mut(upstream) {
+            upstream.max_conns = count;
+        }
     }
 
     /// An address more, at the end of the list or in the place of one that was [removed](Self::remove_upstream) and has

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU16;
 use core::time::Duration;
 
+use super::Lane;
 use super::conn::{Conn, ConnId, Conns, Row};
 use super::list::List;
 use super::upstream::Upstream;
@@ -54,7 +55,7 @@ impl Stock {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(upstream) = self.upstreams.get_mut(conn.upstream) else { return };
         upstream.in_flight -= conn.in_flight;
-        let was_open = conn.is_open;
+        let (was_open, was_in) = (conn.is_open, (conn.row, conn.lane));
         upstream.dialling -= usize::from(!was_open);
         change(conn);
         upstream.in_flight += conn.in_flight;
@@ -63,14 +64,11 @@ impl Stock {
         let is_new = self.keeps_ages && conn.is_open && !was_open;
         conn.has_age |= is_new;
         let wanted = conn.wanted_row(upstream.multiplex.get().into());
-        let old = core::mem::replace(&mut conn.row, wanted);
-        if old != wanted {
-            if let Some(row) = old {
-                upstream.row_mut(row).remove(&mut self.conns, |conn| &mut conn.in_row, id.place);
-            }
-            if let Some(row) = wanted {
-                upstream.row_mut(row).push(&mut self.conns, |conn| &mut conn.in_row, id.place);
-            }
+        conn.row = wanted;
+        let is_in = (wanted, conn.lane);
+        if was_in != is_in {
+            leave(upstream, &mut self.conns, was_in, id.place);
+            join(upstream, &mut self.conns, is_in, id.place);
         }
         if is_new {
             self.ages.push(&mut self.conns, |conn| &mut conn.by_age, id.place);
@@ -79,12 +77,12 @@ impl Stock {
 
     /// Removes a connection from all accounts.
     pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
-        let &Conn { upstream, row, has_age, .. } = self.conns.get(id)?;
+        let &Conn { upstream, row, lane, has_age, .. } = self.conns.get(id)?;
         if has_age {
             self.ages.remove(&mut self.conns, |conn| &mut conn.by_age, id.place);
         }
-        if let (Some(row), Some(upstream)) = (row, self.upstreams.get_mut(upstream)) {
-            upstream.row_mut(row).remove(&mut self.conns, |conn| &mut conn.in_row, id.place);
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+            leave(upstream, &mut self.conns, (row, lane), id.place);
         }
         let conn = self.conns.remove(id)?;
         if let Some(upstream) = self.upstreams.get_mut(upstream) {
@@ -100,12 +98,14 @@ impl Stock {
         self.conns.at(self.upstreams.get(upstream)?.row(row).first()?)
     }
 
-    /// An open connection with room. One that others share comes first, then the one used last: so the rest can grow old
-    /// and go.
-    pub(super) fn free(&self, upstream: usize) -> Option<ConnId> {
+    /// An open connection with room. One of the lane comes first, then one that others share, then the one used last: so
+    /// the rest can grow old and go.
+    pub(super) fn free(&self, upstream: usize, lane: Lane) -> Option<(ConnId, &Conn)> {
         let upstream = self.upstreams.get(upstream)?;
-        let place = upstream.row(Row::Shared).last().or(upstream.row(Row::Idle).last())?;
-        self.conns.at(place).map(|(id, _)| id)
+        let own = |row| upstream.lane(lane, row).and_then(List::last);
+        let any = |row| upstream.row(row).last();
+        let own = own(Row::Shared).or_else(|| own(Row::Idle));
+        self.conns.at(own.or_else(|| any(Row::Shared)).or_else(|| any(Row::Idle))?)
     }
 
     /// When the oldest connection was opened.
@@ -153,5 +153,33 @@ impl Stock {
                 self.update(id, &change);
             }
         }
+    }
+}
+
+/// Puts a connection at the end of its row, and of the part of it that is its lane's.
+fn join(
+    upstream: &mut Upstream,
+    conns: &mut Conns,
+    (row, lane): (Option<Row>, Lane),
+    place: usize,
+) {
+    let Some(row) = row else { return };
+    upstream.row_mut(row).push(conns, |conn| &mut conn.in_row, place);
+    if let Some(list) = upstream.lane_mut(lane, row) {
+        list.push(conns, |conn| &mut conn.in_lane, place);
+    }
+}
+
+/// Takes it out of where [`join`] has put it.
+fn leave(
+    upstream: &mut Upstream,
+    conns: &mut Conns,
+    (row, lane): (Option<Row>, Lane),
+    place: usize,
+) {
+    let Some(row) = row else { return };
+    upstream.row_mut(row).remove(conns, |conn| &mut conn.in_row, place);
+    if let Some(list) = upstream.lane_mut(lane, row) {
+        list.remove(conns, |conn| &mut conn.in_lane, place);
     }
 }

@@ -1,9 +1,10 @@
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
 use core::time::Duration;
 
-use super::Config;
 use super::conn::Row;
 use super::list::List;
+use super::{Config, Lane};
 
 /// A fresh connection that waits for so many times the usual time of a request waits for more than its script.
 const USUAL_TIMES: u32 = 4;
@@ -22,6 +23,10 @@ pub(super) struct Upstream {
     fresh: List,
     shared: List,
     idle: List,
+    /// The shared and the idle ones again, for each lane apart.
+    lanes: Vec<[List; 2]>,
+    /// How many connections the application accepts, by its own word.
+    pub(super) max_conns: usize,
     backoff: Option<Backoff>,
     /// How long requests took of late.
     usual: Duration,
@@ -45,6 +50,8 @@ impl Upstream {
             fresh: List::default(),
             shared: List::default(),
             idle: List::default(),
+            lanes: Vec::new(),
+            max_conns: usize::MAX,
             backoff: None,
             usual: Duration::ZERO,
             is_removed: false,
@@ -81,6 +88,28 @@ impl Upstream {
         }
     }
 
+    /// The connections of a row that are of this lane. The fresh ones are not told apart.
+    pub(super) fn lane(&self, lane: Lane, row: Row) -> Option<&List> {
+        let [shared, idle] = self.lanes.get(lane.index())?;
+        match row {
+            Row::Fresh => None,
+            Row::Shared => Some(shared),
+            Row::Idle => Some(idle),
+        }
+    }
+
+    pub(super) fn lane_mut(&mut self, lane: Lane, row: Row) -> Option<&mut List> {
+        if self.lanes.len() <= lane.index() {
+            self.lanes.resize(lane.index() + 1, <[List; 2]>::default());
+        }
+        let [shared, idle] = self.lanes.get_mut(lane.index())?;
+        match row {
+            Row::Fresh => None,
+            Row::Shared => Some(shared),
+            Row::Idle => Some(idle),
+        }
+    }
+
     pub(super) const fn idle(&self) -> usize {
         self.idle.len()
     }
@@ -109,6 +138,15 @@ impl Upstream {
         self.connections < config.max_connections.get()
             && waiting > coming
             && !self.is_backing_off(now)
+    }
+
+    /// Whether a lane may dial a connection of its own, though it could share that of another. One dials at a time, and
+    /// the others share until it is there.
+    pub(super) fn may_spread(&self, config: &Config, now: Duration) -> bool {
+        self.multiplex.get() > 1
+            && self.dialling == 0
+            && self.connections < self.max_conns
+            && self.may_dial(config, usize::MAX, now)
     }
 
     /// Whether it can serve nobody before its backoff has passed.

@@ -46,6 +46,7 @@ fn schedule(seed: u64) -> World {
     world.model.is_lazy = world.lazy > 0;
     world.grain = random.pick(&[1, 100, 1000]);
     world.writes_early = random.pick(&[0, 50, 100]);
+    world.lanes = random.pick(&[1, 2, 5]);
     let callers = 5 + random.below(80);
     let span = random.pick(&[1, 10_000, 200_000]);
     for caller in 0..callers {

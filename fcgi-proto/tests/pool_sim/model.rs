@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
-use fcgi_proto::pool::{ConnId, Pool, WaiterId};
+use fcgi_proto::pool::{ConnId, Lane, Pool, WaiterId};
 
 /// The settings of a simulated pool, readable here.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) upstream: usize,
+    lane: Lane,
     pub(crate) is_open: bool,
     is_served: bool,
     is_retired: bool,
@@ -66,11 +67,12 @@ impl Model {
         }
     }
 
-    pub(crate) fn dial(&mut self, id: ConnId, upstream: usize, now: Duration) {
+    pub(crate) fn dial(&mut self, id: ConnId, upstream: usize, lane: Lane, now: Duration) {
         // A grant that lies there may have been decided before the address failed.
         assert!(self.is_lazy || self.backoffs[upstream].until <= now, "a dial during backoff");
         let conn = Conn {
             upstream,
+            lane,
             is_open: false,
             is_served: false,
             is_retired: self.limits.requests == Some(1),
@@ -84,7 +86,8 @@ impl Model {
         assert!(self.conns.insert(id, conn).is_none(), "a name given twice");
     }
 
-    pub(crate) fn reuse(&mut self, id: ConnId, upstream: usize, now: Duration) {
+    pub(crate) fn reuse(&mut self, id: ConnId, upstream: usize, lane: Lane, now: Duration) {
+        self.check_lane(id, upstream, lane, now);
         let conn = self.conns.get_mut(&id).expect("a grant of a connection that is gone");
         assert!(conn.is_open && !conn.is_retired, "a grant of {conn:?}");
         assert_eq!(conn.upstream, upstream);
@@ -93,10 +96,37 @@ impl Model {
         let is_idle = conn.in_flight == 0;
         let limit = self.limits.idle_timeout.filter(|_| is_idle);
         assert!(limit.is_none_or(|limit| now < conn.idle_since + limit), "idled too long");
+        if self.limits.multiplex == 1 {
+            conn.lane = lane;
+        }
         conn.in_flight += 1;
         conn.began = now;
         conn.requests += 1;
         conn.is_retired |= Some(conn.requests) == self.limits.requests;
+    }
+
+    /// Whether a caller gets another lane's connection only where there is none of its own, nor to be.
+    fn check_lane(&self, id: ConnId, upstream: usize, lane: Lane, now: Duration) {
+        let granted = &self.conns[&id];
+        if granted.lane == lane || self.is_lazy {
+            return;
+        }
+        let own = self.of(upstream).find(|conn| conn.lane == lane && self.is_free(conn, now));
+        assert!(own.is_none(), "{granted:?} instead of the own {own:?}");
+        let is_dialling = self.of(upstream).any(|conn| !conn.is_open);
+        let may_dial = self.of(upstream).count() < self.limits.connections
+            && self.backoffs[upstream].until <= now;
+        assert!(
+            self.limits.multiplex == 1 || is_dialling || !may_dial,
+            "shared with another lane, though there could be an own connection"
+        );
+    }
+
+    fn is_free(&self, conn: &Conn, now: Duration) -> bool {
+        conn.is_open
+            && !conn.is_retired
+            && conn.in_flight < usize::from(self.limits.multiplex)
+            && self.limits.lifetime.is_none_or(|limit| now < conn.opened + limit)
     }
 
     pub(crate) fn connected(&mut self, id: ConnId, now: Duration) {
@@ -141,13 +171,8 @@ impl Model {
 
     fn has_room(&self, upstream: usize, now: Duration) -> bool {
         let multiplex = usize::from(self.limits.multiplex);
-        let is_young =
-            |conn: &Conn| self.limits.lifetime.is_none_or(|limit| now < conn.opened + limit);
-        let is_free = |conn: &Conn| {
-            conn.is_open && !conn.is_retired && conn.in_flight < multiplex && is_young(conn)
-        };
         let coming = self.of(upstream).filter(|conn| !conn.is_open).count() * (multiplex - 1);
-        self.of(upstream).any(is_free)
+        self.of(upstream).any(|conn| self.is_free(conn, now))
             || self.of(upstream).count() < self.limits.connections
                 && self.backoffs[upstream].until <= now
                 && self.waiters.len() > coming

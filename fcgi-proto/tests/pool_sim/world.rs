@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use fcgi_proto::pool::{
-    AcquireError, Action, Attempt, Config, ConnId, Grant, Pool, Released, WaiterId,
+    AcquireError, Action, Attempt, Config, ConnId, Grant, Lane, Pool, Released, WaiterId,
 };
 
 use crate::model::{Limits, Model};
@@ -58,6 +58,7 @@ pub(crate) struct Caller {
     pub(crate) came: Duration,
     pub(crate) ended: Duration,
     attempts: u32,
+    lane: Lane,
     /// Comes again as soon as it was served, so many times.
     pub(crate) again: u32,
 }
@@ -115,6 +116,8 @@ pub(crate) struct World {
     pub(crate) grain: u64,
     /// How often a script writes something before its end.
     pub(crate) writes_early: u64,
+    /// On so many threads callers are.
+    pub(crate) lanes: u64,
 }
 
 impl World {
@@ -146,6 +149,7 @@ impl World {
             lazy: 0,
             grain: 1,
             writes_early: 50,
+            lanes: 1,
         }
     }
 
@@ -247,7 +251,7 @@ impl World {
     }
 
     fn acquire(&mut self, caller: usize) {
-        match self.pool.acquire(self.now) {
+        match self.pool.acquire_from(self.callers[caller].lane, self.now) {
             Ok(Grant::Wait(waiter)) => {
                 self.model.waiters.push((waiter, self.now));
                 self.waiting.insert(waiter, caller);
@@ -267,9 +271,10 @@ impl World {
     }
 
     fn take(&mut self, caller: usize, grant: Grant) {
+        let lane = self.callers[caller].lane;
         match grant {
             Grant::Dial { conn, upstream } => {
-                self.model.dial(conn, upstream, self.now);
+                self.model.dial(conn, upstream, lane, self.now);
                 self.callers[caller].state = State::Dialling(conn);
                 let delay = us(self.random.below(300));
                 let fpm = &self.fpms[upstream];
@@ -278,7 +283,7 @@ impl World {
             }
             Grant::Reuse { conn, upstream } => {
                 let is_idle = self.model.conns.get(&conn).is_some_and(|conn| conn.in_flight == 0);
-                self.model.reuse(conn, upstream, self.now);
+                self.model.reuse(conn, upstream, lane, self.now);
                 self.send(caller, conn, is_idle);
             }
             Grant::Wait(_) => panic!("granted to wait"),
@@ -392,7 +397,9 @@ impl World {
             Event::Come(script, again) => {
                 let (came, ended) = (self.now, self.now);
                 let state = State::Failed;
-                self.callers.push(Caller { state, script, came, ended, attempts: 0, again });
+                let number = self.random.below(self.lanes);
+                let lane = Lane::new(usize::try_from(number).expect("few"));
+                self.callers.push(Caller { state, script, came, ended, attempts: 0, lane, again });
                 self.acquire(self.callers.len() - 1);
             }
             Event::Cancel(caller) => self.give_up(caller),

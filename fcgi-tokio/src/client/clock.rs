@@ -37,9 +37,14 @@ impl TokioClock {
         self.epoch
     }
 
-    fn replace_alarm(&self, at: Option<Duration>) -> Option<Duration> {
-        let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut alarm, at)
+    fn replace_alarm(&self, at: Option<Duration>) {
+        *self.alarm.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// When the lobby is to be called.
+    fn moment(&self) -> Option<Instant> {
+        let alarm = *self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        alarm.and_then(|at| self.epoch.checked_add(at))
     }
 }
 
@@ -60,31 +65,49 @@ impl Drop for TokioClock {
     }
 }
 
-/// Starts the task, once; a pool can be made outside of a runtime, but not used there.
+/// Starts the task unless there is one; a pool can be made outside of a runtime, but not used there.
 pub(super) fn start(lobby: &Arc<Lobby>) {
     let clock = lobby.clock();
-    if !clock.has_task.swap(true, Ordering::Relaxed) {
-        tokio::spawn(ring(Arc::downgrade(lobby), Arc::clone(&clock.bell)));
+    // Looked at first, as it is of all requests on all threads, and next to never changed.
+    if !clock.has_task.load(Ordering::Relaxed) && !clock.has_task.swap(true, Ordering::Relaxed) {
+        let ringer = Ringer(Arc::downgrade(lobby));
+        tokio::spawn(ringer.run(Arc::clone(&clock.bell)));
     }
 }
 
-/// Calls the lobby when a limit has passed, until the pool is gone.
-async fn ring(lobby: Weak<Lobby>, bell: Arc<Notify>) {
-    let mut alarm = None;
-    while let Some(clock) = lobby.upgrade() {
-        alarm = clock.clock().replace_alarm(None).or(alarm);
-        let moment = alarm.and_then(|at| clock.clock().epoch.checked_add(at));
-        drop(clock);
-        match moment {
-            None => bell.notified().await,
-            Some(moment) => {
-                if timeout_at(moment, bell.notified()).await.is_err() {
-                    alarm = None;
-                    if let Some(lobby) = lobby.upgrade() {
-                        lobby.ring();
+/// Calls the lobby when a limit has passed, until the pool is gone. The next request starts another if its runtime ends
+/// before.
+struct Ringer(Weak<Lobby>);
+
+impl Ringer {
+    async fn run(self, bell: Arc<Notify>) {
+        while let Some(lobby) = self.0.upgrade() {
+            let moment = lobby.clock().moment();
+            drop(lobby);
+            match moment {
+                None => bell.notified().await,
+                Some(moment) => {
+                    if timeout_at(moment, bell.notified()).await.is_err() {
+                        self.ring();
                     }
                 }
             }
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(lobby) = self.0.upgrade() {
+            // It sets the next.
+            lobby.clock().replace_alarm(None);
+            lobby.ring();
+        }
+    }
+}
+
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        if let Some(lobby) = self.0.upgrade() {
+            lobby.clock().has_task.store(false, Ordering::Relaxed);
         }
     }
 }

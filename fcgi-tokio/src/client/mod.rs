@@ -5,6 +5,7 @@ mod carrier;
 mod clock;
 mod driver;
 mod gather;
+mod home;
 mod pool;
 mod response;
 mod response_body;

@@ -15,6 +15,7 @@ use super::body::prepare;
 use super::carrier::{Carrier, probe};
 use super::clock::{self, Entry, Lease, Lobby, Place, TokioClock};
 use super::driver::Driver;
+use super::home::Home;
 use super::shared::Shared;
 use super::single::{Link, Single};
 use super::{Body, Request, Response, ResponseBody, Stream, dial, within};
@@ -25,6 +26,11 @@ use super::{Body, Request, Response, ResponseBody, Stream, dial, within};
 /// It is made for php-fpm: a connection is kept after a request only when nobody could use its worker, so that keep-alive
 /// never starves the other callers. What it decides and why stands in [`fcgi_proto::pool`]; the defaults are those of
 /// [`Config`].
+///
+/// It may be used from several runtimes at once, and goes on when one of them ends. Where each thread has a runtime of its own
+/// ([current-thread](tokio::runtime::Builder::new_current_thread)), a caller gets a connection of its thread before one of
+/// another's. A connection that requests share is driven by the runtime that has dialled it: keep that running as long as others use
+/// the pool.
 ///
 /// ```no_run
 /// use fcgi_tokio::{Pool, PoolConfig, Request};
@@ -178,12 +184,13 @@ impl Pool {
         let spare = body.try_clone();
         // One look is enough, at the second attempt: there may be several that have been closed.
         let can_fail = spare.is_some() && *number == 1;
-        let mut entry = self.lobby.enter().to_send(parts, can_fail);
+        let home = Home::current();
+        let mut entry = self.lobby.enter().in_lane(home.lane()).to_send(parts, can_fail);
         let (address, queued, lease, connected) = loop {
             let place = self.acquire(&mut entry, started, &timeouts).await;
             let place = place.map_err(|error| (error, None))?;
             let (address, queued) = (Arc::clone(&place.address), started.elapsed());
-            match self.connect(place, started, &timeouts).await {
+            match self.connect(place, home, started, &timeouts).await {
                 Ok((lease, connected)) => break (address, queued, lease, connected),
                 // Nothing was sent, and nothing of the body was read.
                 Err(_) if entry.may_dial_again() => {}
@@ -268,12 +275,16 @@ impl Pool {
     async fn connect(
         &self,
         place: Place,
+        home: Home,
         started: Instant,
         timeouts: &Timeouts,
     ) -> Result<(Lease, Connected), Error> {
         let Place { lease, access, address } = place;
         let mode = match access {
-            Access::Single(link) => return Ok((lease, Connected::Single(link))),
+            Access::Single(link) => {
+                let link = link.at(home).map_err(Error::io)?;
+                return Ok((lease, Connected::Single(link)));
+            }
             Access::Shared(caller) => return Ok((lease, Connected::Shared(caller))),
             Access::Dial(Mode::Probing) => lease.on_values(probe(&address).await.as_ref()),
             Access::Dial(mode) => mode,

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::body::Body;
 use super::clock::Lease;
+use super::home::Home;
 use super::stream::Stream;
 
 /// One request on one connection, driven by whoever polls it: no task, no channel, no lock.
@@ -38,6 +39,7 @@ pub(super) struct Single {
 #[derive(Debug)]
 pub(super) struct Link {
     io: Stream,
+    home: Home,
     conn: Connection,
     buf: BytesMut,
     read_size: ReadSize,
@@ -48,7 +50,20 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(io: Stream, config: Config) -> Box<Self> {
         let (conn, buf) = (Connection::new(config), BytesMut::new());
-        Box::new(Self { io, conn, buf, read_size: ReadSize::default(), timer: None })
+        let (home, read_size) = (Home::current(), ReadSize::default());
+        Box::new(Self { io, home, conn, buf, read_size, timer: None })
+    }
+}
+
+impl Link {
+    /// Moves it to where it is used now, if it was used elsewhere.
+    pub(super) fn at(self: Box<Self>, home: Home) -> io::Result<Box<Self>> {
+        if self.home == home {
+            return Ok(self);
+        }
+        // Its timer stays behind: that is the other runtime's.
+        let Self { io, conn, buf, read_size, .. } = *self;
+        Ok(Box::new(Self { io: io.into_this_runtime()?, home, conn, buf, read_size, timer: None }))
     }
 }
 

@@ -30,6 +30,14 @@ impl Stream {
 }
 
 impl Stream {
+    /// Moves it to the event loop of this task.
+    pub(crate) fn into_this_runtime(self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => TcpStream::from_std(stream.into_std()?).map(Self::Tcp),
+            Self::Unix(stream) => UnixStream::from_std(stream.into_std()?).map(Self::Unix),
+        }
+    }
+
     /// Ready when a read would bring something, or seems to.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{Clock, Lease, Link, Lobby, Seat};
 use crate::client::Caller;
-use crate::pool::{AcquireError, Mode, Turn, WaitError, WaiterId};
+use crate::pool::{AcquireError, Lane, Mode, Turn, WaitError, WaiterId};
 use crate::{Address, Error, ErrorKind, Parts, Phase};
 
 /// A caller of a [`Lobby`]. Dropping it leaves the queue, and gives back a turn that had come meanwhile.
@@ -43,6 +43,7 @@ pub struct Entry<L: Link, C: Clock> {
     /// As who it has waited, and since when.
     place: Option<(WaiterId, Duration)>,
     failed_dials: usize,
+    lane: Lane,
     /// Whether to look whether a kept connection was closed meanwhile.
     looks: bool,
     is_idempotent: bool,
@@ -114,6 +115,7 @@ impl<L: Link, C: Clock> Entry<L, C> {
             waiter: None,
             place: None,
             failed_dials: 0,
+            lane: Lane::new(0),
             looks: true,
             is_idempotent: false,
         }
@@ -127,6 +129,13 @@ impl<L: Link, C: Clock> Entry<L, C> {
     pub fn to_send(mut self, parts: &Parts, can_fail: bool) -> Self {
         self.looks = !(can_fail && parts.may_repeat());
         self.is_idempotent = parts.is_idempotent;
+        self
+    }
+
+    /// Says where its connection is going to be driven, see [`Lane`].
+    #[must_use]
+    pub const fn in_lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
         self
     }
 
@@ -186,10 +195,10 @@ impl<L: Link, C: Clock> Entry<L, C> {
         self.lobby.act(|state, now| {
             let waiter = match self.place {
                 Some((waiter, since)) => {
-                    state.depot.acquire_again(waiter, since, now);
+                    state.depot.acquire_again(waiter, self.lane, since, now);
                     waiter
                 }
-                None => match state.depot.acquire(now) {
+                None => match state.depot.acquire_from(self.lane, now) {
                     Ok(Ok(turn)) => return Poll::Ready(Ok(turn)),
                     Ok(Err(waiter)) => waiter,
                     Err(AcquireError::QueueFull { limit }) => {

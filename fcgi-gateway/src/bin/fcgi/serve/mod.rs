@@ -32,8 +32,9 @@ use core::pin::pin;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use fcgi_gateway::server::{Server, Tls};
+use fcgi_gateway::server::{Server, Tls, Workers};
 use fcgi_gateway::sites::Sites;
+use tokio::runtime;
 
 use self::account::Account;
 use self::config::Config;
@@ -124,11 +125,18 @@ pub(crate) fn main(args: &ServeArgs) -> Result<(), ServeError> {
     if args.check_config {
         return check::check(&config, &sites);
     }
-    let runtime = config.settings.ops.runtime().map_err(ServeError::Runtime)?;
-    runtime.block_on(run(args, &config, &sites))
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ServeError::Runtime)?;
+    let workers = config.settings.ops.start_workers().map_err(ServeError::Runtime)?;
+    runtime.block_on(run(args, &config, &sites, workers.as_ref()))
 }
 
-async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), ServeError> {
+async fn run(
+    args: &ServeArgs,
+    config: &Config,
+    sites: &[Site],
+    workers: Option<&Workers>,
+) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
     let proxies = config.settings.http.proxies().map_err(ServeError::Config)?;
     let account = config.settings.ops.user.as_ref().map(Account::look_up).transpose()?;
@@ -143,7 +151,7 @@ async fn run(args: &ServeArgs, config: &Config, sites: &[Site]) -> Result<(), Se
         started = running.start(sites) => started?,
         () = signals.stop() => return Err(ServeError::Interrupted),
     }
-    let server = running.watch(server);
+    let server = workers.into_iter().fold(running.watch(server), Server::workers);
     let result = match running.table(sites, proxies) {
         Ok(table) => {
             greet(&server, sites, &running);

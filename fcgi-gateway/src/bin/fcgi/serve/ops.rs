@@ -1,19 +1,20 @@
 //! What operators see: metrics, the access log, the developer's page.
 
+use core::num::NonZeroUsize;
 use core::str::FromStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use fcgi_gateway::observe::{AccessLog, LogFile, LogFormat, Metrics};
 use fcgi_gateway::operations::Operations;
-use fcgi_gateway::server::{Config, Server};
+use fcgi_gateway::server::{Config, Server, Workers};
 use fcgi_gateway::sites::Table;
 use fcgi_gateway::{Builder, Gateway};
 use rustix::fs::Access;
 use serde::{Deserialize, Deserializer};
-use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -112,16 +113,13 @@ impl OpsArgs {
         )
     }
 
-    /// The runtime that `workers` asks for.
-    pub(crate) fn runtime(&self) -> io::Result<Runtime> {
-        match self.workers.map(|Threads(threads)| threads) {
-            // One thread needs no scheduler that moves tasks between threads.
-            Some(1) => runtime::Builder::new_current_thread().enable_all().build(),
-            Some(threads) => {
-                runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
-            }
-            None => runtime::Builder::new_multi_thread().enable_all().build(),
-        }
+    /// The threads that serve, if it is not the one that accepts.
+    pub(crate) fn start_workers(&self) -> io::Result<Option<Workers>> {
+        let threads = match self.workers {
+            Some(Threads(threads)) => threads,
+            None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        };
+        (threads.get() > 1).then(|| Workers::start(threads)).transpose()
     }
 }
 
@@ -286,7 +284,7 @@ async fn reopen(file: LogFile) {
 
 /// A number of threads that makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Threads(usize);
+pub(crate) struct Threads(NonZeroUsize);
 
 impl Threads {
     /// More than any machine has use for: the work of a gateway is small, and each thread takes memory.
@@ -301,7 +299,8 @@ impl FromStr for Threads {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let threads = text.parse().ok().filter(|threads| (1..=Self::MOST).contains(threads));
+        let threads = text.parse::<NonZeroUsize>().ok();
+        let threads = threads.filter(|threads| threads.get() <= Self::MOST);
         threads.map(Self).ok_or_else(|| format!("expected {}", Self::EXPECTED))
     }
 }
