@@ -108,7 +108,10 @@ impl Model {
     /// Whether a caller gets another lane's connection only where there is none of its own, nor to be.
     fn check_lane(&self, id: ConnId, upstream: usize, lane: Lane, now: Duration) {
         let granted = &self.conns[&id];
-        if granted.lane == lane || self.is_lazy {
+        // What is due, or one of too many, may be closed already, of which the pool has not told yet.
+        let idle = self.of(upstream).filter(|conn| conn.is_open && conn.in_flight == 0).count();
+        let is_due = || self.deadlines().any(|(_, deadline)| deadline <= now);
+        if granted.lane == lane || self.is_lazy || idle > self.limits.idle || is_due() {
             return;
         }
         let own = self.of(upstream).find(|conn| conn.lane == lane && self.is_free(conn, now));
