@@ -44,6 +44,8 @@ struct State {
 pub(super) enum Verdict {
     /// Ask again then, or when something has happened.
     GoOn { until: Option<Instant> },
+    /// It has nothing to do, and what is kept for its next request may go.
+    Rest,
     /// Close it.
     Close(&'static str),
 }
@@ -130,16 +132,22 @@ impl Activity {
         state.is_idle().then_some(state.since)
     }
 
-    /// What to do at `now`. `stopping` is when the server was told to stop.
+    /// What to do at `now`. `stopping` is when the server was told to stop, and `may_rest` whether there is something that may
+    /// go.
     pub(super) fn verdict(
         &self,
         now: Instant,
         stopping: Option<Instant>,
+        may_rest: bool,
         config: &Config,
     ) -> Verdict {
         let state = self.state();
         if state.resets > config.max_resets {
             return Verdict::Close("its client takes back too many requests");
+        }
+        let rest = (may_rest && state.may_rest()).then(|| state.since + config.rest_time);
+        if rest.is_some_and(|rest| rest <= now) && stopping.is_none() {
+            return Verdict::Rest;
         }
         let deadlines = [
             state.deadline(config),
@@ -153,7 +161,7 @@ impl Activity {
         if deadline <= now {
             Verdict::Close(reason)
         } else {
-            Verdict::GoOn { until: Some(deadline) }
+            Verdict::GoOn { until: rest.into_iter().chain([deadline]).min() }
         }
     }
 }
@@ -161,6 +169,13 @@ impl Activity {
 impl State {
     const fn is_idle(&self) -> bool {
         self.requests == 0 && !self.is_in_head && !self.is_blocked
+    }
+
+    /// Whether everything that was said is answered, and nothing is left of it.
+    ///
+    /// Of a body that is still read, or was not read to its end, hyper knows how much is still to come; of HTTP/2, both sides know a lot.
+    const fn may_rest(&self) -> bool {
+        self.is_idle() && self.receiving == 0 && !self.has_unread && !self.is_http2
     }
 
     fn deadline(&self, config: &Config) -> Option<(Instant, &'static str)> {
@@ -203,7 +218,7 @@ mod tests {
         let now = Instant::now();
         let stopping = stopping.then_some(now);
         let then = now + Duration::from_secs(after);
-        matches!(activity.verdict(then, stopping, &config()), Verdict::Close(_))
+        matches!(activity.verdict(then, stopping, false, &config()), Verdict::Close(_))
     }
 
     #[test]
@@ -251,6 +266,42 @@ mod tests {
         assert!(!closes(&activity, 1000, true), "the answer is not out yet");
         activity.handle_blocked(false);
         assert!(closes(&activity, 0, true), "answered");
+    }
+
+    #[test]
+    fn who_has_nothing_left_may_rest() {
+        let rests = |activity: &Activity, after: u64, stopping: bool, may_rest: bool| {
+            let now = Instant::now();
+            let config = config().rest_time(Duration::from_secs(1));
+            let then = now + Duration::from_secs(after);
+            activity.verdict(then, stopping.then_some(now), may_rest, &config) == Verdict::Rest
+        };
+        let activity = Activity::new(Instant::now());
+        assert!(!rests(&activity, 0, false, true) && rests(&activity, 1, false, true));
+        assert!(!rests(&activity, 1, false, false), "there is nothing that could go");
+        assert!(!rests(&activity, 1, true, true), "it is to end instead");
+        let until = activity.verdict(Instant::now(), None, true, &config());
+        let Verdict::GoOn { until: Some(until) } = until else { panic!("{until:?}") };
+        assert!(until < Instant::now() + Duration::from_secs(2), "asked again in time");
+        activity.handle_bytes();
+        assert!(!rests(&activity, 1, false, true), "half a head is kept");
+        activity.handle_request(true, false);
+        assert!(!rests(&activity, 1, false, true), "in a request");
+        activity.handle_blocked(true);
+        activity.handle_request_end(true);
+        assert!(!rests(&activity, 1, false, true), "the answer is not out yet");
+        activity.handle_blocked(false);
+        assert!(!rests(&activity, 1, false, true), "the body is still to come");
+        activity.handle_body_end(true);
+        assert!(rests(&activity, 1, false, true));
+        activity.handle_request(true, false);
+        activity.handle_body_end(false);
+        activity.handle_request_end(true);
+        assert!(!rests(&activity, 1, false, true), "the rest of a body is still to come");
+        let activity = Activity::new(Instant::now());
+        activity.handle_request(false, true);
+        activity.handle_request_end(true);
+        assert!(!rests(&activity, 1, false, true), "HTTP/2 has more to remember");
     }
 
     #[test]

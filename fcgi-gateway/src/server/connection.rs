@@ -1,9 +1,7 @@
 //! The task of one connection.
 
 use core::convert::Infallible;
-use core::future::poll_fn;
 use core::pin::pin;
-use core::task::Poll;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +9,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use fcgi_proto::cgi::TrustedProxies;
 use http::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
@@ -21,14 +16,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
-use super::Config;
-use super::activity::{Activity, Verdict};
+use super::activity::Activity;
 use super::proxy_protocol;
 use super::redirect::Redirect;
+use super::rewound::News;
 use super::service::{RequestBody, Watched};
 use super::socket::Socket;
 use super::stream::Stream;
-use super::streams::Streams;
+use super::timekeeper::Timekeeper;
+use super::{Config, versions};
 use crate::observe::Observers;
 use crate::{BoxError, Connection};
 
@@ -156,7 +152,7 @@ impl Patience {
 
     async fn serve<I, S, B>(self, io: I, service: Watched<S>)
     where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        I: AsyncRead + AsyncWrite + News + Unpin + Send + 'static,
         S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
@@ -165,47 +161,26 @@ impl Patience {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let builder = builder(&self.config);
-        let mut http =
-            pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service)));
         let mut stopped = self.stopped.clone();
-        let mut told = pin!(stopped.wait_for(Option::is_some));
-        let mut stopping = None;
+        let mut stop = pin!(async {
+            let told = stopped.wait_for(Option::is_some).await;
+            told.ok().and_then(|moment| *moment)
+        });
         let mut timer = pin!(sleep_until((Instant::now() + self.config.idle_time).into()));
-        poll_fn(|cx| {
-            if stopping.is_none() && told.as_mut().poll(cx).is_ready() {
-                stopping = *self.stopped.borrow();
-                http.as_mut().graceful_shutdown();
-            }
-            if let Poll::Ready(result) = http.as_mut().poll(cx) {
-                if let Err(error) = result {
-                    tracing::debug!(remote = ?self.connection.remote(), %error, "connection ended early");
-                }
-                return Poll::Ready(());
-            }
-            // The timer is only moved forward, and when it has fired: most deadlines pass unused.
-            loop {
-                let until = match self.activity.verdict(Instant::now(), stopping, &self.config) {
-                    Verdict::Close(reason) => {
-                        tracing::debug!(remote = ?self.connection.remote(), reason, "connection closed");
-                        return Poll::Ready(());
-                    }
-                    Verdict::GoOn { until } => until.map(Into::into),
-                };
-                let has_fired = timer.is_elapsed();
-                match until {
-                    Some(until) if has_fired || until < timer.deadline() => {
-                        timer.as_mut().reset(until);
-                    }
-                    None if has_fired => return Poll::Pending,
-                    _ => {}
-                }
-                if timer.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await;
+        let mut time = Timekeeper {
+            activity: &self.activity,
+            config: &self.config,
+            stop: stop.as_mut(),
+            timer: timer.as_mut(),
+            is_stopping: false,
+            stopping: None,
+        };
+        let remote = self.connection.remote();
+        match versions::serve(io, service, &mut time).await {
+            Ok(None) => {}
+            Ok(Some(reason)) => tracing::debug!(?remote, reason, "connection closed"),
+            Err(error) => tracing::debug!(?remote, %error, "connection ended early"),
+        }
     }
 }
 
@@ -223,28 +198,3 @@ async fn shake_hands(mut socket: Socket, acceptor: TlsAcceptor) -> io::Result<Gr
     }
     Ok(Greeted::Tls(Box::new(acceptor.accept(socket).await?)))
 }
-
-fn builder(config: &Config) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(Streams { write_timeout: config.write_timeout });
-    let mut http1 = builder.http1();
-    // The times are ours to watch.
-    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(config.max_head);
-    if config.max_headers > DEFAULT_MAX_HEADERS {
-        // Set only where it must be, as it costs an allocation for each request. Fewer are counted by the service.
-        http1.max_headers(config.max_headers);
-    }
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(config.max_streams)
-        .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        // What a client may have under way to us, and we to it, per connection and stream.
-        .initial_connection_window_size(1024 * 1024)
-        .initial_stream_window_size(256 * 1024)
-        .max_send_buf_size(64 * 1024);
-    if config.http2 { builder } else { builder.http1_only() }
-}
-
-/// hyper's.
-const DEFAULT_MAX_HEADERS: usize = 100;

@@ -25,11 +25,14 @@ mod connections;
 mod listener;
 mod proxy_protocol;
 mod redirect;
+mod rewound;
 mod service;
 mod socket;
 mod stream;
 mod streams;
+mod timekeeper;
 mod tls;
+mod versions;
 mod workers;
 
 use core::convert::Infallible;

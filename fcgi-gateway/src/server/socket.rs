@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_io_timeout::TimeoutStream;
 
 use super::activity::Activity;
+use super::rewound::News;
 use super::stream::Stream;
 
 /// A client's stream that tells of what happens on it, gives up when the client takes nothing, and is closed
@@ -84,6 +85,16 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Others shall have their turn.
 const READS_IN_A_ROW: usize = 16;
+
+impl News for Socket {
+    fn poll_news(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.read.is_empty() {
+            return Poll::Ready(());
+        }
+        // What has broken is told by the next read.
+        self.stream.get_ref().poll_read_ready(cx).map(drop)
+    }
+}
 
 impl AsyncRead for Socket {
     fn poll_read(

@@ -41,6 +41,14 @@ impl Stream {
         Arc::clone(&self.outlet)
     }
 
+    /// Ready when a read would bring something, or seems to.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
     /// Writes what may be stand-ins.
     fn poll_write_files(
         &self,

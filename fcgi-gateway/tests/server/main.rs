@@ -5,6 +5,7 @@ mod files;
 mod limits;
 mod protocols;
 mod proxy_protocol;
+mod rest;
 mod stop;
 mod streams;
 mod support;

@@ -84,16 +84,23 @@ impl Running {
     }
 }
 
-/// Tells what the service sees; `/echo` gives the body back, `/whole` once it has it all, `/early` answers without it, and `/never` does not answer.
+/// Tells what the service sees; `/echo` gives the body back, `/whole` once it has it all, `/early` answers without it, `/later` before it, and `/never` does not answer.
 fn service() -> Router {
     Router::new()
         .route("/seen", any(seen))
         .route("/echo", any(|request: Request| async { request.into_body() }))
         .route("/whole", any(|body: axum::body::Bytes| async { body }))
         .route("/early", any(|| async { "early" }))
+        .route("/later", any(later))
         .route("/never", any(|| async { core::future::pending::<&str>().await }))
         .route("/big", any(|| async { Body::from(vec![b'x'; 64 << 20]) }))
         .route("/.well-known/acme-challenge/token", any(|| async { "token" }))
+}
+
+/// Answers, and reads the body behind that.
+async fn later(request: Request) -> &'static str {
+    tokio::spawn(request.into_body().collect());
+    "early"
 }
 
 async fn seen(request: Request) -> impl IntoResponse {
