@@ -13,10 +13,13 @@ pub(super) struct Php {
 }
 
 impl Php {
-    /// A program by its name; `None` when the name is of neither kind.
+    /// A program by its path, or by its name alone where it is in one of the folders for programs; `None` when the name is
+    /// of neither kind.
     pub(super) fn named(program: &Path) -> Option<Self> {
         let (kind, _) = php_kind(program)?;
-        Some(Self { program: program.to_owned(), kind })
+        let is_name = program.file_name() == Some(program.as_os_str());
+        let found = is_name.then(|| in_folders(program, folders())).flatten();
+        Some(Self { program: found.unwrap_or_else(|| program.to_owned()), kind })
     }
 }
 
@@ -68,9 +71,16 @@ impl Version {
 /// The best PHP of this machine: php-fpm before php-cgi, the usual one before numbered ones, and
 /// of those the newest.
 pub(super) fn find_php() -> Option<Php> {
+    best_of(folders().into_iter().flat_map(|folder| programs_in(&folder)))
+}
+
+fn folders() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(USUAL_FOLDERS.iter().map(PathBuf::from));
-    best_of(folders.flat_map(|folder| programs_in(&folder)))
+    env::split_paths(&path).chain(USUAL_FOLDERS.iter().map(PathBuf::from)).collect()
+}
+
+fn in_folders(name: &Path, folders: Vec<PathBuf>) -> Option<PathBuf> {
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| is_program(path))
 }
 
 /// Where php-fpm lives on Debian, Alpine and Fedora, in PHP's Docker images, and with Homebrew.
@@ -140,6 +150,26 @@ mod tests {
         ] {
             assert_eq!(PhpKind::of(name), found, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_alone_is_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, mode) in [("php-fpm8.1", 0o644), ("php-fpm8.2", 0o755)] {
+            fs::write(at(name), "").unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let find = |name: &str| {
+            in_folders(Path::new(name), vec!["/nowhere".into(), folder.path().to_owned()])
+        };
+        assert_eq!(find("php-fpm8.2"), Some(at("php-fpm8.2")));
+        assert_eq!(find("php-fpm8.1"), None, "it cannot be run");
+        assert_eq!(find("php-cgi"), None);
+        let missing = Path::new("php-fpm0.1");
+        assert_eq!(Php::named(missing).unwrap().program, missing, "the start says what is wrong");
+        assert_eq!(Php::named(Path::new("./php-fpm")).unwrap().program, Path::new("./php-fpm"));
+        assert_eq!(Php::named(Path::new("nginx")), None);
     }
 
     #[test]

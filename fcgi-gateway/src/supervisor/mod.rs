@@ -102,8 +102,8 @@ impl Supervisor {
         Self::start_php(root, find_php().ok_or(StartError::NotFound)?).await
     }
 
-    /// As [`start`](Self::start), with a program of one's own choice. Its file name says how it is run: `php-fpm` or
-    /// `php-cgi`, with or without a version behind it.
+    /// As [`start`](Self::start), with a program of one's own choice: a path, or a name to look for. The name says how it is
+    /// run: `php-fpm` or `php-cgi`, with or without a version behind it.
     ///
     /// # Errors
     ///

@@ -40,10 +40,19 @@ impl FromStr for Choice {
         match text {
             "any" => Ok(Self::Any),
             "own" => Ok(Self::Own),
-            path if path.contains('/') => Ok(Self::Program(path.into())),
-            _ => Err("expected `any`, `own`, or the path of a php-fpm or php-cgi".to_owned()),
+            program if program.contains('/') || is_php(program) => {
+                Ok(Self::Program(program.into()))
+            }
+            _ => Err(
+                "expected `any`, `own`, or a program such as php-fpm8.2 or /opt/php/sbin/php-fpm"
+                    .to_owned(),
+            ),
         }
     }
+}
+
+fn is_php(name: &str) -> bool {
+    name.starts_with("php-fpm") || name.starts_with("php-cgi")
 }
 
 /// The PHP of a site.
@@ -223,6 +232,9 @@ mod tests {
         assert_eq!("any".parse(), Ok(Choice::Any));
         assert_eq!("own".parse(), Ok(Choice::Own));
         assert_eq!("/opt/php-fpm".parse(), Ok(Choice::Program("/opt/php-fpm".into())));
-        assert!("other".parse::<Choice>().is_err());
+        assert_eq!("php-cgi8.2".parse(), Ok(Choice::Program("php-cgi8.2".into())));
+        for other in ["other", "php", "php8.2"] {
+            assert!(other.parse::<Choice>().is_err(), "{other}");
+        }
     }
 }

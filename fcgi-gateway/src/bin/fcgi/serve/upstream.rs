@@ -35,7 +35,7 @@ pub(crate) struct UpstreamArgs {
     #[serde(deserialize_with = "value::some_texts")]
     pub(crate) fpm: Option<Vec<Address>>,
 
-    /// Which PHP to use without --fpm: any, own (started though another one runs), or the path of a php-fpm or php-cgi
+    /// Which PHP to use without --fpm: any, own (started though another one runs), or a program: php-fpm8.2, /opt/php/sbin/php-fpm, php-cgi
     #[arg(long, value_name = "WHICH")]
     #[serde(deserialize_with = "value::text")]
     pub(crate) php: Option<Choice>,
