@@ -170,8 +170,29 @@ fn one_request_at_a_time_moves_also_where_others_share() {
     pool.set_single(conn);
     keep(&mut pool, conn);
     assert_eq!(pool.reuse(THERE), conn);
+    let later = pool.served(HERE);
+    pool.set_single(later);
     keep(&mut pool, conn);
-    assert_eq!(pool.reuse(THERE), conn);
+    keep(&mut pool, later);
+    assert_eq!(pool.reuse(THERE), conn, "it is that lane's now, and was used before the other");
+}
+
+#[test]
+fn who_waits_again_is_still_of_its_lane() {
+    let mut pool = Pool::new(config().max_connections(2), 1);
+    let (here, there) = (pool.served(HERE), pool.served(THERE));
+    let Ok(Grant::Wait(waiter)) = pool.acquire_from(THERE, NOW) else { panic!("full") };
+    keep(&mut pool, here);
+    let grant = Grant::Reuse { conn: here, upstream: 0 };
+    assert_eq!(pool.poll_action(NOW), Some(Action::Grant(waiter, grant)));
+    // It turns out to be closed.
+    pool.handle_closed(here, NOW);
+    let another = pool.served(HERE);
+    keep(&mut pool, there);
+    keep(&mut pool, another);
+    pool.acquire_again(waiter, THERE, NOW, NOW);
+    let grant = Grant::Reuse { conn: there, upstream: 0 };
+    assert_eq!(pool.poll_action(NOW), Some(Action::Grant(waiter, grant)));
 }
 
 /// A depot whose application has answered the first caller's question so.
