@@ -49,7 +49,7 @@ impl Default for Inbound {
             min_rate: 500,
             stream: true,
             spools: Arc::new(Semaphore::new(256)),
-            memory: Memory::new(4 * 1024 * 1024),
+            memory: Memory::new(2 * 1024 * 1024),
         }
     }
 }
@@ -223,10 +223,11 @@ mod tests {
         let inbound = Inbound::default();
         let body = || Full::new(Bytes::from(vec![7; 64 * 1024]));
         let mut held = Vec::new();
-        for _ in 0..64 {
+        for _ in 0..32 {
+            assert!(!is_passed_on(&inbound, 1).await);
             held.push(receive(body(), &inbound).await.ok().unwrap());
         }
-        assert!(is_passed_on(&inbound, 1).await, "4 MiB are in use");
+        assert!(is_passed_on(&inbound, 1).await, "2 MiB are in use");
         held.clear();
         assert!(!is_passed_on(&inbound, SHORT).await);
     }

@@ -268,7 +268,7 @@ impl Builder {
 
     /// How much memory there is for request bodies that are received before the application is asked, in bytes, for all of
     /// this gateway's requests together: those of up to 64 KiB, and the first 256 KiB of those of unknown length. Default:
-    /// 4 MiB. Where there is no room left, short ones are passed on as they come, as longer ones are, and those of unknown
+    /// 2 MiB. Where there is no room left, short ones are passed on as they come, as longer ones are, and those of unknown
     /// length go on in a temporary file.
     pub fn body_memory(mut self, bytes: usize) -> Self {
         self.inbound.set_memory(bytes);

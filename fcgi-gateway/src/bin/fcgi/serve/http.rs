@@ -92,7 +92,7 @@ pub(crate) struct HttpArgs {
 
     /// Memory for request bodies of a site that are received before PHP is asked: those of up to 64K, and the beginnings of
     /// those of unknown length; where it is full, the former are passed on as they come, and the latter go on in
-    /// temporary files [default: 4M]
+    /// temporary files [default: 2M]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) body_memory: Option<Size>,
 
