@@ -150,8 +150,10 @@ fn reason(head: &ResponseHead, status: StatusCode) -> Option<ReasonPhrase> {
 /// Copies what is for the client. How the message is framed is the server's business alone.
 fn copy_headers(head: &ResponseHead, to: &mut HeaderMap) {
     to.reserve(head.headers().len());
+    let named = named_by_connection(head);
     for (name, value) in head.headers() {
-        if is_about_connection(name) || is_for_server(name) || is_named_by_connection(head, name) {
+        let is_named = named.iter().any(|other| other.eq_ignore_ascii_case(name.as_bytes()));
+        if is_named || is_about_connection(name) || is_for_server(name) {
             continue;
         }
         match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
@@ -197,10 +199,10 @@ fn is_unbuffered(head: &ResponseHead) -> bool {
     head.get_all("x-accel-buffering").any(|value| value.trim_ascii().eq_ignore_ascii_case(b"no"))
 }
 
-fn is_named_by_connection(head: &ResponseHead, name: &str) -> bool {
-    head.get_all("connection")
-        .flat_map(|value| value.split(|&byte| byte == b','))
-        .any(|other| other.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+/// What `Connection` says is between two neighbours; mostly nothing.
+fn named_by_connection(head: &ResponseHead) -> Vec<&[u8]> {
+    let values = head.get_all("connection").flat_map(|value| value.split(|&byte| byte == b','));
+    values.map(<[u8]>::trim_ascii).collect()
 }
 
 #[cfg(test)]

@@ -88,9 +88,8 @@ impl ResponseHead {
     #[must_use]
     pub fn header(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.headers()
-            .find(|(found, _)| found.as_bytes().eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let field = self.fields.iter().find(|field| self.is_named(field, name))?;
+        Some(self.bytes(field.value))
     }
 
     /// [`header`](Self::header), when the value is UTF-8.
@@ -101,9 +100,12 @@ impl ResponseHead {
 
     /// All values of a header, in order.
     pub fn get_all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.headers()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let fields = self.fields.iter().filter(|field| self.is_named(field, name.as_bytes()));
+        fields.map(|field| self.bytes(field.value))
+    }
+
+    fn is_named(&self, field: &Field, name: &[u8]) -> bool {
+        self.bytes(field.name).eq_ignore_ascii_case(name)
     }
 
     /// The values of `Set-Cookie`, which unlike others must never be joined.

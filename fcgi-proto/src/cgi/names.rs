@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use memchr::memchr;
+
 /// A token (RFC 9110 section 5.6.2): what the name of a header may be.
 pub(super) fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && token_len(name) == name.len()
@@ -87,9 +89,7 @@ pub(crate) fn percent_encode(out: &mut Vec<u8>, byte: u8) {
 ///
 /// False, and nothing appended, when `header` is no token.
 pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
-    if !is_token(header) {
-        return false;
-    }
+    let before = out.len();
     let is_content = [&b"Content-Type"[..], b"Content-Length"]
         .iter()
         .any(|name| header.eq_ignore_ascii_case(name));
@@ -97,12 +97,29 @@ pub(crate) fn header_variable(out: &mut Vec<u8>, header: &[u8]) -> bool {
     if !is_content {
         out.extend_from_slice(HTTP);
     }
-    out.extend(header.iter().map(|byte| match byte {
-        b'-' => b'_',
-        byte => byte.to_ascii_uppercase(),
-    }));
-    true
+    out.extend(header.iter().map(|&byte| VARIABLE_BYTES[usize::from(byte)]));
+    let is_token =
+        !header.is_empty() && memchr(NO_TOKEN, out.get(before..).unwrap_or(&[])).is_none();
+    if !is_token {
+        out.truncate(before);
+    }
+    is_token
 }
+
+/// What becomes of a byte of a token; one that can be in none becomes [`NO_TOKEN`].
+const VARIABLE_BYTES: [u8; 256] = {
+    let mut table = [NO_TOKEN; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if is_token_byte(byte) {
+            table[byte as usize] = if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        }
+        byte += 1;
+    }
+    table
+};
+
+const NO_TOKEN: u8 = 0;
 
 const HTTP: &[u8] = b"HTTP_";
 

@@ -10,7 +10,7 @@ use crate::decode::Decoder;
 use crate::error::{BeginError, ProtocolError};
 use crate::limits::FreeRecords;
 use crate::outbox::{Outbox, Outgoing, SLICE_CONTENT};
-use crate::params::{OversizedPair, PairError, encode_pairs, push_pair};
+use crate::params::{OversizedPair, PairError, Params, encode_pairs, encode_params, push_pair};
 use crate::slots::{RequestKey, Slots};
 use crate::wire::{BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType, Role};
 
@@ -123,6 +123,27 @@ impl Connection {
         role: Role,
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<RequestKey, BeginError> {
+        self.begin_with(role, |out, request_id, oversized| {
+            encode_pairs(out, request_id, params, oversized)
+        })
+    }
+
+    /// [`begin`](Self::begin) with pairs that are encoded already.
+    pub(crate) fn begin_encoded(
+        &mut self,
+        role: Role,
+        params: &Params,
+    ) -> Result<RequestKey, BeginError> {
+        self.begin_with(role, |out, request_id, oversized| {
+            encode_params(out, request_id, params, oversized)
+        })
+    }
+
+    fn begin_with(
+        &mut self,
+        role: Role,
+        encode: impl FnOnce(&mut Vec<u8>, u16, OversizedPair) -> Result<(), PairError>,
+    ) -> Result<RequestKey, BeginError> {
         let request_id = self.next_id()?;
         let keep_conn = self.config.keep_conn;
         let oversized = if self.config.split_large_pairs {
@@ -134,7 +155,7 @@ impl Connection {
             let start = out.len();
             out.extend(Header::new(RecordType::BeginRequest, request_id, 8).encode());
             out.extend(BeginRequest::new(role, keep_conn).encode());
-            encode_pairs(out, request_id, params, oversized)
+            encode(out, request_id, oversized)
                 .inspect_err(|_| out.truncate(start))
                 .map_err(begin_error)
         })?;

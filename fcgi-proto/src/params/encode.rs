@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::Params;
 use crate::wire::{HEADER_LEN, Header, MAX_CONTENT, RecordType, encode_length};
 
 /// Appends `pairs` to `out` as a whole stream of PARAMS records, the empty one at its end included (section 5.2).
@@ -90,6 +91,26 @@ pub(crate) fn encode_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
             return Err(error);
         }
     }
+    record.end();
+    Ok(())
+}
+
+/// [`encode_pairs`] for pairs that are encoded already: those that fit one record, as nearly all requests' do, go there as
+/// they are.
+pub(crate) fn encode_params(
+    out: &mut Vec<u8>,
+    request_id: u16,
+    params: &Params,
+    oversized: OversizedPair,
+) -> Result<(), PairError> {
+    let encoded = params.as_encoded();
+    if encoded.len() > usize::from(MAX_CONTENT) {
+        return encode_pairs(out, request_id, params, oversized);
+    }
+    // With the header of the record before it and that of the end after it.
+    out.reserve(encoded.len() + 2 * HEADER_LEN);
+    let record = OpenRecord::begin(out, request_id);
+    record.out.extend_from_slice(encoded);
     record.end();
     Ok(())
 }
@@ -221,4 +242,33 @@ impl<'o> OpenRecord<'o> {
 #[cold]
 fn too_large(name: &[u8], value: &[u8]) -> PairError {
     PairError::TooLarge { name_len: name.len(), value_len: value.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn encoded_pairs_go_as_others_do() {
+        let max = usize::from(MAX_CONTENT);
+        // The second pair has 2 bytes of lengths, or 5, a name of 1 and this value.
+        for (pairs, value_len) in
+            [(0, 0), (1, 0), (2, 1), (2, max - 13), (2, max - 12), (2, 60_000)]
+        {
+            let value = vec![b'x'; value_len];
+            let pairs = [(b"A", &b"1234"[..]), (b"B", &value)].into_iter().take(pairs);
+            let params: Params = pairs.clone().collect();
+            let (mut one, mut other) = (vec![7], vec![7]);
+            encode_pairs(&mut one, 3, pairs, OversizedPair::Refuse).unwrap();
+            encode_params(&mut other, 3, &params, OversizedPair::Refuse).unwrap();
+            assert_eq!(one, other, "{} bytes", params.encoded_len());
+        }
+        let large: Params = [("A", vec![b'x'; max])].into_iter().collect();
+        let mut out = vec![7];
+        assert!(encode_params(&mut out, 3, &large, OversizedPair::Refuse).is_err());
+        assert_eq!(out, [7]);
+        assert!(encode_params(&mut out, 3, &large, OversizedPair::Split).is_ok());
+    }
 }

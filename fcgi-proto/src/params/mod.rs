@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use encode::{OversizedPair, encode_pairs, push_pair};
+pub(crate) use encode::{OversizedPair, encode_pairs, encode_params, push_pair};
 pub use encode::{PairError, encode};
 pub use iter::{Iter, ParamsError};
 

@@ -269,14 +269,20 @@ impl<B: BodyLen> Request<B> {
             return Err(error);
         }
         let content_length = self.checked_length()?;
+        let (method, script) = params::method_and_script(&self.params);
+        if script.is_some_and(|script| script.contains(&0)) {
+            // PHP would read its name up to there.
+            return Err(RequestError::ScriptName);
+        }
+        // Of others, a body of no bytes is not worth a CONTENT_LENGTH (RFC 9110 section 8.6).
+        let expects_body = matches!(method, Some(b"POST" | b"PUT" | b"PATCH"));
         match content_length {
             // It decides without the body (section 6.3).
             _ if self.role == Role::Authorizer => _ = self.params.remove("CONTENT_LENGTH"),
-            Some(0) if self.content_length.is_none() && !self.expects_body() => {}
+            Some(0) if self.content_length.is_none() && !expects_body => {}
             Some(length) => set_length(&mut self.params, length),
             None => {}
         }
-        params::check(&self.params)?;
         let parts = Parts {
             role: self.role,
             params: self.params,
@@ -296,10 +302,5 @@ impl<B: BodyLen> Request<B> {
             }
             (announced, found) => Ok(announced.or(found)),
         }
-    }
-
-    /// Whether a body of no bytes is worth a `CONTENT_LENGTH` (RFC 9110 section 8.6).
-    fn expects_body(&self) -> bool {
-        matches!(self.params.get("REQUEST_METHOD"), Some(b"POST" | b"PUT" | b"PATCH"))
     }
 }

@@ -4,7 +4,6 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::Request;
-use super::error::RequestError;
 use crate::cgi::{form_encode, percent_decode, percent_encode};
 use crate::params::Params;
 
@@ -54,12 +53,17 @@ pub(super) fn defaults(method: &[u8], script: &[u8]) -> Params {
     params
 }
 
-/// What PHP would misread.
-pub(super) fn check(params: &Params) -> Result<(), RequestError> {
-    match params.get("SCRIPT_FILENAME") {
-        Some(script) if script.contains(&0) => Err(RequestError::ScriptName),
-        _ => Ok(()),
+/// The last values of REQUEST_METHOD and SCRIPT_FILENAME, in one walk.
+pub(super) fn method_and_script(params: &Params) -> (Option<&[u8]>, Option<&[u8]>) {
+    let (mut method, mut script) = (None, None);
+    for (name, value) in params {
+        match name {
+            b"REQUEST_METHOD" => method = Some(value),
+            b"SCRIPT_FILENAME" => script = Some(value),
+            _ => {}
+        }
     }
+    (method, script)
 }
 
 impl<B> Request<B> {

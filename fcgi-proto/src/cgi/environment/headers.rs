@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
+use memchr::{memchr, memchr3};
+
 use super::{Environment, EnvironmentError};
 use crate::cgi::head_parser::parse_decimal;
-use crate::cgi::names::{is_single_valued, is_token, trim};
+use crate::cgi::names::{is_single_valued, trim};
 use crate::cgi::proxies::Forwarding;
 
 /// About the connection to the client, whether or not `Connection` names them.
@@ -27,18 +29,23 @@ const NOT_COPIED: [&[u8]; 4] = [b"Content-Length", b"Content-Type", b"Host", b"P
 const END_TO_END: [&[u8]; 4] = [b"Authorization", b"Cookie", b"Forwarded", b"X-Real-IP"];
 
 impl<'a> Environment<'a> {
-    /// The headers that become `HTTP_*`, each name once, at its first place. Repeats are joined in `value`.
+    /// The headers that become `HTTP_*`, each name once, at its first place. Repeats are joined in `value`. Names may hold
+    /// what no token may.
     pub(super) fn for_each_header(&self, mut visit: impl FnMut(&[u8], &[u8])) {
+        let options: Vec<_> = self.connection_options().collect();
         let mut joined = Vec::new();
         for (at, &(name, value)) in self.headers.iter().enumerate() {
             let (earlier, from_here) = self.headers.split_at_checked(at).unwrap_or_default();
             let is_repeat =
                 |&(other, value): &(&[u8], &[u8])| is_same(other, name) && is_printable(value);
-            if !is_printable(value) || earlier.iter().any(is_repeat) || !self.is_copied(name) {
+            if !self.is_copied(name, &options)
+                || !is_printable(value)
+                || earlier.iter().any(is_repeat)
+            {
                 continue;
             }
             let mut repeats =
-                from_here.iter().filter(|&header| is_repeat(header)).skip(1).peekable();
+                from_here.iter().skip(1).filter(|&header| is_repeat(header)).peekable();
             if repeats.peek().is_none() || is_single_valued(name) {
                 visit(name, trim(value));
                 continue;
@@ -53,19 +60,17 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn is_copied(&self, name: &[u8]) -> bool {
-        is_token(name)
-            && !name.contains(&b'_')
-            && !is_in(name, &NOT_COPIED)
+    fn is_copied(&self, name: &[u8], options: &[&[u8]]) -> bool {
+        !is_in(name, &NOT_COPIED)
             && !is_in(name, &HOP_BY_HOP)
+            && memchr(b'_', name).is_none()
             && self.forwarding.is_none_or(|forwarding| forwarding.keeps(name))
-            && (is_end_to_end(name) || !self.is_named_by_connection(name))
+            && (!is_in(name, options) || is_end_to_end(name))
     }
 
-    fn is_named_by_connection(&self, name: &[u8]) -> bool {
-        self.values(b"Connection")
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .any(|option| is_same(trim(option), name))
+    /// What the client says is about the connection.
+    fn connection_options(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.values(b"Connection").flat_map(|value| value.split(|&byte| byte == b',')).map(trim)
     }
 
     /// The values of a header in order.
@@ -116,12 +121,14 @@ fn is_in(name: &[u8], list: &[&[u8]]) -> bool {
     list.iter().any(|other| is_same(name, other))
 }
 
+/// The length, which mostly differs, is looked at without a call.
+#[inline]
 fn is_same(name: &[u8], other: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(other)
+    name.len() == other.len() && name.eq_ignore_ascii_case(other)
 }
 
 fn is_printable(value: &[u8]) -> bool {
-    !value.iter().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n'))
+    memchr3(b'\0', b'\r', b'\n', value).is_none()
 }
 
 /// Whether a header is about the connection on which it came, also by the word of the `Connection` header there.

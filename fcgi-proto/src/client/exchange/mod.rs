@@ -101,7 +101,7 @@ impl Exchange {
         timeouts: Timeouts,
         now: Duration,
     ) -> Result<Self, BeginError> {
-        let key = conn.begin(parts.role, &parts.params)?;
+        let key = conn.begin_encoded(parts.role, &parts.params)?;
         let is_head = parts.params.get("REQUEST_METHOD") == Some(b"HEAD");
         Ok(Self {
             key,
