@@ -40,6 +40,10 @@ impl Crowd {
             readers.push(ask(port, "/null.php?size=1048576")?);
             writers.push(TcpStream::connect(("127.0.0.1", port))?);
         }
+        // It is there once all of them are being served; what it is like when they come at once is another question.
+        for client in &readers {
+            client.peek(&mut [0])?;
+        }
         for client in readers.iter().chain(&writers) {
             client.set_nonblocking(true)?;
         }

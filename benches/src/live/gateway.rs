@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::load::{self, Load};
+use super::php::{self, Fairness};
 use super::process::Program;
 use super::proxies::{ALL, Proxy, Running, Site};
 use super::scale::{self, Scale};
@@ -62,8 +63,7 @@ pub(super) struct Cell {
 #[derive(Debug, Default)]
 pub(super) struct Measured {
     pub(super) cells: Vec<Cell>,
-    /// Against php-fpm.
-    pub(super) php: Vec<(Proxy, Load)>,
+    pub(super) php: Vec<Fairness>,
     /// In KiB.
     pub(super) memory: Vec<(Proxy, u64)>,
     pub(super) scales: Vec<Scale>,
@@ -91,16 +91,17 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
     command.arg("responder").arg(&null);
     let _responder = Program::start(command, &folder.join("null.log"))?;
     wait_for("the responder", || null.exists().then_some(()))?;
-    let php = php_fpm(folder, 4)?;
+
+    let site =
+        Site { folder, root: &root, socket: &null, fcgi: &fcgi, workers: 1, connections: None };
 
     let mut measured = Measured::default();
+    let is_wanted = |proxy: Proxy| only.is_none_or(|only| proxy.name().contains(only));
     for proxy in ALL {
-        if only.is_some_and(|only| !proxy.name().contains(only)) {
+        if !is_wanted(proxy) {
             continue;
         }
-        let own = folder.join(format!("{proxy:?}"));
-        let site = Site { folder: &own, root: &root, socket: &null, fcgi: &fcgi, workers: 1 };
-        match proxy.start(&site) {
+        match proxy.start(&Site { folder: &folder.join(format!("{proxy:?}")), ..site }) {
             Ok(running) => measure(proxy, running, seconds, &script, &mut measured)?,
             Err(error) if proxy == Proxy::Ours => return Err(error),
             Err(error) => {
@@ -109,24 +110,14 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
                 continue;
             }
         }
-        if proxy.multiplexes() {
-            continue; // php-fpm cannot
-        }
-        let own = folder.join(format!("{proxy:?}-php"));
-        let site = Site { folder: &own, root: &root, socket: &php.1, fcgi: &fcgi, workers: 1 };
-        let running = proxy.start(&site)?;
-        let url = format!("http://127.0.0.1:{}/hello.php", running.port);
-        let load = load::run(&url, 16, seconds.max(2), None)?;
-        println!("{:22} php-fpm, 16 clients on 4 workers {load:?}", proxy.name());
-        measured.php.push((proxy, load));
     }
+    measured.php = php::measure(&site, seconds, is_wanted)?;
     for proxy in scale::PROXIES {
-        if only.is_some_and(|only| !proxy.name().contains(only)) {
+        if !is_wanted(proxy) {
             continue;
         }
         let own = folder.join(format!("{proxy:?}-scale"));
-        let site = Site { folder: &own, root: &root, socket: &null, fcgi: &fcgi, workers: 1 };
-        match scale::measure(proxy, &site, seconds.max(3)) {
+        match scale::measure(proxy, &Site { folder: &own, ..site }, seconds.max(3)) {
             Ok(scale) => measured.scales.push(scale),
             Err(error) => eprintln!("{} with a crowd: {error}", proxy.name()),
         }
@@ -181,31 +172,6 @@ fn make_root(root: &Path) -> Result<()> {
     fs::write(root.join("index.php"), "<?php echo 'index';\n")?;
     fs::write(root.join("1k.bin"), [b'x'; 1024])?;
     fs::write(root.join("1m.bin"), vec![b'x'; 1024 * 1024])
-}
-
-/// A php-fpm of so many workers, and its socket.
-pub(super) fn php_fpm(folder: &Path, workers: usize) -> Result<(Program, PathBuf)> {
-    let socket = folder.join("php.sock");
-    let config = folder.join("php-fpm.conf");
-    let shown = socket.display();
-    fs::write(
-        &config,
-        format!(
-            "[global]\nerror_log = {}/fpm.log\ndaemonize = no\n[www]\nlisten = {shown}\n\
-        listen.backlog = 4096\npm = static\npm.max_children = {workers}\n",
-            folder.display()
-        ),
-    )?;
-    let program = ["php-fpm8.2", "php-fpm8.3", "php-fpm8.4", "php-fpm"]
-        .into_iter()
-        .map(|name| Path::new("/usr/sbin").join(name))
-        .find(|path| path.exists())
-        .ok_or_else(|| failed("php-fpm is missing; it is Debian's package `php-fpm`"))?;
-    let mut command = Command::new(program);
-    command.args(["-R", "-n", "-F", "-y"]).arg(&config);
-    let program = Program::start(command, &folder.join("php-fpm.log"))?;
-    wait_for("php-fpm", || socket.exists().then_some(()))?;
-    Ok((program, socket))
 }
 
 fn build_fcgi() -> Result<PathBuf> {

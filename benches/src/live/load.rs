@@ -1,5 +1,6 @@
 //! The load: Debian's `wrk`, one thread, connections kept.
 
+use std::fs;
 use std::io::Result;
 use std::path::Path;
 use std::process::Command;
@@ -25,20 +26,71 @@ pub(super) fn run(
     seconds: u64,
     script: Option<&Path>,
 ) -> Result<Load> {
+    let text = output(command(connections, seconds, script).arg("-t1").arg(url))?;
+    parse(&text).ok_or_else(|| failed(format_args!("wrk said:\n{text}")))
+}
+
+fn command(connections: usize, seconds: u64, script: Option<&Path>) -> Command {
     let mut command = Command::new("wrk");
-    command.args(["--latency", "-t1", "--timeout=30s"]);
+    command.args(["--latency", "--timeout=30s"]);
     command.arg(format!("-c{connections}")).arg(format!("-d{seconds}s"));
     if let Some(script) = script {
         command.arg("-s").arg(script);
     }
-    let output = command.arg(url).output().map_err(|error| {
-        failed(format_args!("cannot run wrk ({error}); it is Debian's package `wrk`"))
-    })?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).ok_or_else(|| failed(format_args!("wrk said:\n{text}")))
+    command
 }
 
-/// The same with the processor time that a server, the program, took for one request.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| {
+        failed(format_args!("cannot run wrk ({error}); it is Debian's package `wrk`"))
+    })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A load, and how it was shared among the clients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    pub(super) load: Load,
+    /// Requests of the client that was answered least.
+    pub(super) least: u64,
+    /// And most.
+    pub(super) most: u64,
+}
+
+/// The same, with a thread and a count for each client. `script` is where the counting script goes.
+pub(super) fn run_shared(url: &str, clients: usize, seconds: u64, script: &Path) -> Result<Shared> {
+    fs::write(script, COUNT)?;
+    let mut command = command(clients, seconds, Some(script));
+    let output = output(command.arg(format!("-t{clients}")).arg(url))?;
+    let counts = output.lines().find_map(|line| line.strip_prefix(COUNTS));
+    let counts: Option<Vec<u64>> =
+        counts.map(|counts| counts.split_whitespace().flat_map(str::parse).collect());
+    match (parse(&output), counts) {
+        (Some(load), Some(counts)) if counts.len() == clients => Ok(Shared {
+            load,
+            least: counts.iter().copied().min().unwrap_or(0),
+            most: counts.iter().copied().max().unwrap_or(0),
+        }),
+        _ => Err(failed(format_args!("wrk said:\n{output}"))),
+    }
+}
+
+const COUNTS: &str = "responses of each:";
+
+/// Each thread of wrk has its own Lua.
+const COUNT: &str = "\
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init() count = 0 end
+function response() count = count + 1 end
+function done()
+  local counts = {}
+  for _, thread in ipairs(threads) do table.insert(counts, thread:get('count')) end
+  print('responses of each: ' .. table.concat(counts, ' '))
+end
+";
+
+/// The same as [`run`] with the processor time that a server, the program, took for one request.
 pub(super) fn run_at(
     program: &Program,
     url: &str,

@@ -5,6 +5,7 @@ pub mod clients;
 mod crowd;
 pub mod gateway;
 mod load;
+mod php;
 mod process;
 mod proxies;
 pub mod responder;

@@ -36,6 +36,7 @@ pub(super) const ALL: [Proxy; 9] = [
 ];
 
 /// What all of them are told.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'a> {
     /// A folder of this server's own, for its files.
     pub(super) folder: &'a Path,
@@ -47,6 +48,8 @@ pub(super) struct Site<'a> {
     pub(super) fcgi: &'a Path,
     /// Threads or processes of it.
     pub(super) workers: usize,
+    /// How many connections to the application it may open, if it is to be told.
+    pub(super) connections: Option<usize>,
 }
 
 /// A server that answers.
@@ -109,6 +112,9 @@ impl Proxy {
                 command.arg("--fpm").arg(format!("unix:{}", site.socket.display()));
                 if self == Self::OursMultiplexed {
                     command.args(["--multiplex", "64"]);
+                }
+                if let Some(count) = site.connections {
+                    command.arg("--max-connections").arg(count.to_string());
                 }
                 command.env("RUST_LOG", "error");
             }
@@ -188,11 +194,12 @@ fn nginx(site: &Site<'_>, port: u16, keep: bool) -> String {
 
 fn haproxy(site: &Site<'_>, port: u16, multiplexed: bool) -> String {
     let (root, socket) = (site.root.display(), site.socket.display());
+    let limit = site.connections.map(|count| format!("maxconn {count}")).unwrap_or_default();
     let multiplex = if multiplexed { "option mpxs-conns\noption max-reqs 64\n" } else { "" };
     format!(
         "global\nnbthread 1\nmaxconn 8192\ndefaults\nmode http\ntimeout connect 5s\ntimeout client 60s\n\
          timeout server 60s\nhttp-reuse always\nfrontend web\nbind 127.0.0.1:{port}\ndefault_backend application\n\
-         backend application\nuse-fcgi-app php\nserver one unix@{socket} proto fcgi\nfcgi-app php\ndocroot {root}\n\
+         backend application\nuse-fcgi-app php\nserver one unix@{socket} proto fcgi {limit}\nfcgi-app php\ndocroot {root}\n\
          index index.php\noption keep-conn\n{multiplex}"
     )
 }

@@ -36,18 +36,7 @@ pub(super) fn render(measured: &Measured) -> String {
         |load, _| format!("{:.2} ({:.1})", micros(load.p50) / 1e3, micros(load.p99) / 1e3),
     );
     section(&mut out, measured, "Failed requests", |load, _| load.errors.to_string());
-    out.push_str("\n## php-fpm with four workers, 16 clients, a script that prints a word\n\n");
-    out.push_str("| server | requests per second | median ms | 99th percentile ms | failed |\n|---|--:|--:|--:|--:|\n");
-    for (proxy, load) in &measured.php {
-        let (p50, p99) = (micros(load.p50) / 1e3, micros(load.p99) / 1e3);
-        let line = format!(
-            "| {} | {:.0} | {p50:.2} | {p99:.1} | {} |",
-            proxy.name(),
-            load.per_second,
-            load.errors
-        );
-        writeln!(out, "{line}").expect("a string takes everything");
-    }
+    super::php::render(&mut out, &measured.php);
     out.push_str(
         "\n## Most memory held, all processes together, in MiB\n\n| server | MiB |\n|---|--:|\n",
     );

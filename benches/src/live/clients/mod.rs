@@ -57,7 +57,7 @@ pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
     wait_for("the responder", || null.exists().then_some(()))?;
     fs::write(folder.join("hello.php"), "<?php echo 'Hello world!';\n")?;
     // One worker for each connection that is kept.
-    let php = super::gateway::php_fpm(folder, CONCURRENCY[2])?;
+    let php = super::php::fpm(folder, CONCURRENCY[2])?;
 
     let is_wanted = |who: &Who| only.is_none_or(|only| who.name().contains(only));
     let null = Peer { socket: &null, script: "/srv/null.php?size=12".to_owned(), size: 12 };
