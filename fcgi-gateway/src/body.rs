@@ -2,6 +2,7 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,7 +45,8 @@ pin_project! {
     enum Source {
         /// Nothing is sent, and nothing is said about what a GET would have sent.
         Absent,
-        Full { data: Option<Bytes> },
+        /// All of it is here, in no empty pieces.
+        Full { pieces: VecDeque<Bytes> },
         File { #[pin] file: FileBody },
         App { app: Streamed },
         /// Any other, compressed.
@@ -62,7 +64,12 @@ impl Body {
     }
 
     pub(crate) fn full(data: Bytes) -> Self {
-        Self::new(Source::Full { data: Some(data).filter(|data| !data.is_empty()) })
+        Self::pieces(VecDeque::from([data]))
+    }
+
+    pub(crate) fn pieces(mut pieces: VecDeque<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        Self::new(Source::Full { pieces })
     }
 
     pub(crate) const fn file(file: FileBody) -> Self {
@@ -110,7 +117,7 @@ impl http_body::Body for Body {
         let this = self.project();
         let frame = match this.source.project() {
             SourceProj::Absent => None,
-            SourceProj::Full { data } => data.take().map(|data| Ok(Frame::data(data))),
+            SourceProj::Full { pieces } => pieces.pop_front().map(|piece| Ok(Frame::data(piece))),
             SourceProj::File { file } => {
                 ready!(file.poll_frame(cx)).map(|frame| frame.map_err(Into::into))
             }
@@ -130,7 +137,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Absent => true,
-            Source::Full { data } => data.is_none(),
+            Source::Full { pieces } => pieces.is_empty(),
             Source::File { file } => file.is_end_stream(),
             Source::App { app } => app.is_end_stream(),
             Source::Compressed { body } => body.is_end_stream(),
@@ -140,8 +147,8 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Absent | Source::App { .. } | Source::Compressed { .. } => SizeHint::default(),
-            Source::Full { data } => {
-                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            Source::Full { pieces } => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
             }
             Source::File { file } => file.size_hint(),
         }
@@ -157,5 +164,24 @@ impl core::fmt::Debug for Source {
             Self::App { .. } => "App",
             Self::Compressed { .. } => "Compressed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body::Body as _;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn pieces_are_sent_in_order_and_their_length_is_known() {
+        let pieces = ["one ", "", "two"].map(|piece| Bytes::from_static(piece.as_bytes()));
+        let body = Body::pieces(pieces.into());
+        assert_eq!(body.size_hint().exact(), Some(7));
+        assert!(!body.is_end_stream());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "one two");
+        let nothing = Body::full(Bytes::new());
+        assert!(nothing.is_end_stream());
+        assert_eq!(nothing.size_hint().exact(), Some(0));
     }
 }

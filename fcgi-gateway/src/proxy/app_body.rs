@@ -52,19 +52,20 @@ impl AppBody {
         body
     }
 
-    /// The body, when all of it has come together with the head, as that of a small page mostly has. Never waits; what
-    /// came of a longer one is kept for the stream.
-    pub(super) fn take_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+    /// The body, when all of it has come together with the head, as that of a page mostly has. Never waits; what came of a
+    /// longer one is kept for the stream.
+    pub(super) fn take_whole(&mut self, cx: &mut Context<'_>) -> Option<VecDeque<Bytes>> {
         while self.held_len <= LONGEST_WHOLE {
             match self.poll_ahead(cx) {
                 Poll::Ready(Some(data)) => self.hold(data),
                 Poll::Ready(None) if self.failure.is_none() => {
-                    self.held_len = 0;
-                    if self.held.len() <= 1 {
-                        return Some(self.held.pop_front().unwrap_or_default());
+                    let whole = core::mem::take(&mut self.held);
+                    let len = core::mem::take(&mut self.held_len);
+                    if len > LONGEST_COPIED || whole.len() < 2 {
+                        return Some(whole);
                     }
-                    let parts: Vec<_> = self.held.drain(..).collect();
-                    return Some(parts.concat().into());
+                    let parts: Vec<_> = whole.into();
+                    return Some([parts.concat().into()].into());
                 }
                 Poll::Ready(None) | Poll::Pending => return None,
             }
@@ -231,8 +232,11 @@ enum Failure {
     Told(Error),
 }
 
-/// In bytes. Longer bodies are streamed even if they are there.
-const LONGEST_WHOLE: usize = 16 * 1024;
+/// In bytes, what one read brings at the most. Longer bodies are streamed even if they are there.
+const LONGEST_WHOLE: usize = 64 * 1024;
+
+/// In bytes. Several pieces that are no more than this together are faster to copy than to write one by one.
+const LONGEST_COPIED: usize = 16 * 1024;
 
 /// Scripts that answer HEAD with a body do so by mistake, and mostly with a short one.
 const DRAIN_LIMIT: usize = 1024 * 1024;

@@ -69,7 +69,7 @@ pub(super) fn to_http<'h>(
         Body::absent()
     } else if let Some(whole) = app.take_whole(cx) {
         // The server then says how long it is, and needs no chunks.
-        Body::full(whole)
+        Body::pieces(whole)
     } else {
         // A script that says so wants to know how far its client is.
         let ahead = &gateway.read_ahead;

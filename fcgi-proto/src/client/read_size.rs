@@ -1,7 +1,8 @@
 /// How much to read from a connection at once: little at first, and more once that was not enough.
 ///
 /// 4 KiB take most answers to an API call whole, and keep small what a connection holds that waits or idles; a page has
-/// grown the reads to 64 KiB after its second, and they stay so for the next one.
+/// grown the reads to 64.5 KiB after its second, and they stay so for the next one: the longest record, with the head of the
+/// response before it and its end behind it, is one read.
 ///
 /// ```
 /// use fcgi_proto::client::ReadSize;
@@ -40,8 +41,8 @@ impl ReadSize {
 
     /// Says that so many bytes were read into so much room.
     pub const fn handle_read(&mut self, count: usize, room: usize) {
-        if count >= room && self.0 < MOST {
-            self.0 *= 4;
+        if count >= room {
+            self.0 = if self.0 < SECOND { SECOND } else { MOST };
         }
     }
 }
@@ -53,8 +54,9 @@ impl Default for ReadSize {
 }
 
 const FIRST: usize = 4 * 1024;
-/// What one read of a Unix socket or of loopback brings at the most, more or less.
-const MOST: usize = 64 * 1024;
+const SECOND: usize = 16 * 1024;
+/// The longest record of the usual kind (section 3.3) with 500 bytes around it.
+const MOST: usize = 64 * 1024 + 512;
 
 #[cfg(test)]
 mod tests {
@@ -63,11 +65,11 @@ mod tests {
     #[test]
     fn it_grows_to_a_limit() {
         let mut size = ReadSize::default();
-        for bytes in [16 * 1024, 64 * 1024, 64 * 1024] {
+        for bytes in [16 * 1024, 64 * 1024 + 512, 64 * 1024 + 512] {
             size.handle_read(size.bytes(), size.bytes());
             assert_eq!(size.bytes(), bytes);
         }
         size.handle_read(1, size.bytes());
-        assert_eq!(size.bytes(), 64 * 1024);
+        assert_eq!(size.bytes(), 64 * 1024 + 512);
     }
 }

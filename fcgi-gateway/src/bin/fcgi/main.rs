@@ -2,6 +2,7 @@
 
 mod call;
 mod demo;
+mod memory;
 mod serve;
 
 use std::io::IsTerminal;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Call(args) => call::main(*args),
         Command::Serve(args) => {
             log("info");
+            memory::keep_some();
             end(serve::main(&args))
         }
         Command::Demo(args) => {
