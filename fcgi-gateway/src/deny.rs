@@ -20,7 +20,9 @@ pub(crate) fn is_source(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     // Some file systems and editors ignore trailing dots and blanks, so `x.inc.` is `x.inc`.
     let name = name.trim_end_matches(['.', ' ']).to_ascii_lowercase();
-    if ANYWHERE.iter().any(|part| name.contains(part)) || WHOLE.contains(&name.as_str()) {
+    let mut rests = name.match_indices('.').filter_map(|(dot, _)| name.get(dot..));
+    let has_part = |rest: &str| ANYWHERE.iter().any(|part| rest.starts_with(part));
+    if rests.any(has_part) || WHOLE.contains(&name.as_str()) {
         return true;
     }
     // Emacs saves `#file#` while it edits.
@@ -31,7 +33,7 @@ pub(crate) fn is_source(path: &str) -> bool {
 }
 
 /// Extensions that PHP installations execute; also in the middle, as in `index.php.bak`,
-/// `index.php~`, `index.php5` or `index.php::$DATA`.
+/// `index.php~`, `index.php5` or `index.php::$DATA`. All begin with the dot.
 const ANYWHERE: &[&str] = &[".php", ".phtml", ".phar", ".pht", ".inc."];
 
 /// Included source, templates, data, logs and settings, and the endings under which editors and people keep old versions.
