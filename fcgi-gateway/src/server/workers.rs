@@ -46,8 +46,9 @@ impl Workers {
     ///
     /// The system's, when there is no thread or no file descriptor left.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
+        let blocking = (BLOCKING_THREADS / count).max(LEAST_BLOCKING_THREADS);
         (0..count.get())
-            .map(Worker::start)
+            .map(|number| Worker::start(number, blocking))
             .collect::<io::Result<_>>()
             .map(|workers| Self { workers })
     }
@@ -57,9 +58,19 @@ impl Workers {
     }
 }
 
+/// Threads of all workers together that read and write files which are not in the system's cache: as many as tokio would start
+/// for a single runtime. They are there only while a disk is slow.
+const BLOCKING_THREADS: usize = 512;
+
+/// Of one worker, however many there are.
+const LEAST_BLOCKING_THREADS: usize = 16;
+
 impl Worker {
-    fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+    fn start(number: usize, blocking_threads: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(blocking_threads)
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
