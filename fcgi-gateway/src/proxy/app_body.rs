@@ -59,13 +59,14 @@ impl AppBody {
             match self.poll_ahead(cx) {
                 Poll::Ready(Some(data)) => self.hold(data),
                 Poll::Ready(None) if self.failure.is_none() => {
-                    let whole = core::mem::take(&mut self.held);
+                    let mut whole = core::mem::take(&mut self.held);
                     let len = core::mem::take(&mut self.held_len);
-                    if len > LONGEST_COPIED || whole.len() < 2 {
-                        return Some(whole);
+                    if len <= LONGEST_COPIED && whole.len() > 1 {
+                        let all = whole.make_contiguous().concat();
+                        whole.clear();
+                        whole.push_back(all.into());
                     }
-                    let parts: Vec<_> = whole.into();
-                    return Some([parts.concat().into()].into());
+                    return Some(whole);
                 }
                 Poll::Ready(None) | Poll::Pending => return None,
             }

@@ -11,18 +11,8 @@ pub(super) fn is_token(name: &[u8]) -> bool {
 
 /// How many bytes at the front may be in a token.
 pub(super) fn token_len(text: &[u8]) -> usize {
-    text.iter().take_while(|&&byte| TOKEN_BYTES[usize::from(byte)]).count()
+    text.iter().take_while(|&&byte| VARIABLE_BYTES[usize::from(byte)] != NO_TOKEN).count()
 }
-
-const TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte as usize] = is_token_byte(byte);
-        byte += 1;
-    }
-    table
-};
 
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

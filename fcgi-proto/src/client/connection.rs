@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::account::Account;
+use super::begin::begin_error;
 use super::ids::Ids;
 use super::phase::{Open, Phase};
 use super::{Config, Event, Request};
@@ -10,9 +11,9 @@ use crate::decode::Decoder;
 use crate::error::{BeginError, ProtocolError};
 use crate::limits::FreeRecords;
 use crate::outbox::{Outbox, Outgoing, SLICE_CONTENT};
-use crate::params::{OversizedPair, PairError, Params, encode_pairs, encode_params, push_pair};
+use crate::params::push_pair;
 use crate::slots::{RequestKey, Slots};
-use crate::wire::{BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType, Role};
+use crate::wire::{EndRequest, NULL_REQUEST_ID, RecordType};
 
 /// One connection to an application; see the [module](super).
 ///
@@ -31,7 +32,7 @@ use crate::wire::{BeginRequest, EndRequest, Header, NULL_REQUEST_ID, RecordType,
 pub struct Connection {
     pub(super) config: Config,
     pub(super) decoder: Decoder,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) slots: Slots<Open>,
     pub(super) account: Account,
     pub(super) ids: Ids,
@@ -41,7 +42,7 @@ pub struct Connection {
     pub(super) values: Vec<u8>,
     pub(super) state: State,
     /// Whoever drives this holds bodies back by itself: requests begin also while the output is at its cap.
-    begins_when_full: bool,
+    pub(super) begins_when_full: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,62 +110,6 @@ impl Connection {
         }
         self.state = State::Eof;
         Ok(())
-    }
-
-    /// Begins a request and queues its parameters, the whole of them (sections 5.1 and 5.2).
-    ///
-    /// Ids count up from 1 and wrap behind 65,535; one stays taken until its END_REQUEST has come. So a late answer can
-    /// never be taken for the next request's.
-    ///
-    /// # Errors
-    /// See [`BeginError`]; nothing was queued then.
-    pub fn begin<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &mut self,
-        role: Role,
-        params: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<RequestKey, BeginError> {
-        self.begin_with(role, |out, request_id, oversized| {
-            encode_pairs(out, request_id, params, oversized)
-        })
-    }
-
-    /// [`begin`](Self::begin) with pairs that are encoded already.
-    pub(crate) fn begin_encoded(
-        &mut self,
-        role: Role,
-        params: &Params,
-    ) -> Result<RequestKey, BeginError> {
-        self.begin_with(role, |out, request_id, oversized| {
-            encode_params(out, request_id, params, oversized)
-        })
-    }
-
-    fn begin_with(
-        &mut self,
-        role: Role,
-        encode: impl FnOnce(&mut Vec<u8>, u16, OversizedPair) -> Result<(), PairError>,
-    ) -> Result<RequestKey, BeginError> {
-        let request_id = self.next_id()?;
-        let keep_conn = self.config.keep_conn;
-        let oversized = if self.config.split_large_pairs {
-            OversizedPair::Split
-        } else {
-            OversizedPair::Refuse
-        };
-        self.outbox.append(|out| {
-            let start = out.len();
-            out.extend(Header::new(RecordType::BeginRequest, request_id, 8).encode());
-            out.extend(BeginRequest::new(role, keep_conn).encode());
-            encode(out, request_id, oversized)
-                .inspect_err(|_| out.truncate(start))
-                .map_err(begin_error)
-        })?;
-        if !keep_conn {
-            self.state = State::Closing;
-        }
-        self.ids.use_id(request_id);
-        let key = self.slots.insert(request_id, Open::begin(role));
-        Ok(key.expect("next_id gives a free id"))
     }
 
     /// The handle that sends for this request; `None` once it was aborted or has ended, or the connection has failed.
@@ -327,20 +272,6 @@ impl Connection {
         self.outbox.len()
     }
 
-    fn next_id(&self) -> Result<u16, BeginError> {
-        if self.state != State::Open {
-            return Err(BeginError::Closing);
-        }
-        if self.outbox.is_full() && !self.begins_when_full {
-            return Err(BeginError::Blocked);
-        }
-        let too_many = BeginError::TooManyRequests { limit: self.config.max_requests.get() };
-        if self.capacity() == 0 {
-            return Err(too_many);
-        }
-        self.ids.candidates().find(|id| !self.slots.contains(*id)).ok_or(too_many)
-    }
-
     /// The short way for nearly all of a response: output of an open request, in a record that is here as a whole.
     /// `None` has taken nothing and decided nothing; [`next_event`](Self::next_event) does the same with all its cases.
     #[inline]
@@ -401,14 +332,5 @@ impl fmt::Debug for Connection {
             .field("open_requests", &self.slots.len())
             .field("outbox", &self.outbox)
             .finish_non_exhaustive()
-    }
-}
-
-fn begin_error(error: PairError) -> BeginError {
-    match error {
-        PairError::TooLarge { name_len, value_len } => {
-            BeginError::PairTooLarge { name_len, value_len }
-        }
-        PairError::LengthTooLarge { found } => BeginError::LengthTooLarge { found },
     }
 }

@@ -28,6 +28,7 @@
 //! ```
 
 mod account;
+mod begin;
 mod collect;
 mod config;
 mod connection;
